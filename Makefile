@@ -1,0 +1,88 @@
+# The one door for people: `make` lists what there is. Every target does its own set-up.
+# CARGO_TARGET_DIR is honoured, from the environment or as `make CARGO_TARGET_DIR=... test`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+SIZE ?= small
+PEER ?=
+ARGS ?=
+
+SCHEMA := cargo run --quiet --locked -p e2e --bin schema --
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## "; print "make <target>" } \
+		/^[a-z][a-z-]*:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## See that compilers and tools are here; as root with apt, install what is missing
+	@tests/scripts/setup.sh check
+	@echo "setup: a C compiler, make, git, $$(rustc --version | cut -d' ' -f1-2), rustfmt and clippy are here"
+
+.PHONY: ready
+ready:
+	@tests/scripts/setup.sh build
+
+.PHONY: build
+build: ready ## Build everything
+	cargo build --workspace --all-targets --locked
+
+.PHONY: demo
+demo: ready ## Run the hello pipeline with the whole fleet in one process
+	cargo run --locked -p worker -- run examples/hello/pipeline.toml $(ARGS)
+
+# The end-to-end tests start the real binaries, so these are built first: from the same packages and targets
+# as the tests, hence with the same features, and nothing is compiled twice.
+.PHONY: test
+test: build ## Run all tests (ARGS="..." goes to cargo test)
+	cargo test --workspace --locked $(ARGS)
+
+.PHONY: check
+check: setup check-fmt check-clippy check-doc check-dependencies check-schema ## Run all checks but the tests
+
+.PHONY: check-fmt
+check-fmt: ## Is the code formatted?
+	cargo fmt --all --check
+
+.PHONY: check-clippy
+check-clippy: ready ## Is clippy content? (bans with reasons: clippy.toml)
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+.PHONY: check-doc
+check-doc: ready ## Does the documentation build, with every link alive?
+	RUSTDOCFLAGS="$${RUSTDOCFLAGS:-} -D warnings" \
+		cargo doc --workspace --all-features --no-deps --document-private-items --locked
+
+.PHONY: check-dependencies
+check-dependencies: ready ## Are all dependencies allowed? (deny.toml)
+	tests/scripts/check-dependencies.sh
+
+.PHONY: check-schema
+check-schema: ready ## Are the committed JSON Schemas those of the code?
+	$(SCHEMA) --check
+
+.PHONY: schema
+schema: ready ## Write the JSON Schemas anew
+	$(SCHEMA)
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: bench
+bench: ready ## Measure hand-off and throughput (PEER=celery: beside a peer; ARGS="...")
+	cargo build --release --locked -p worker -p producer -p e2e --bins
+	cargo run --release --locked -p e2e --bin fleet-bench -- $(if $(PEER),--peer $(PEER)) $(ARGS)
+
+.PHONY: model-check
+model-check: ready ## Search the protocol's model for broken invariants (SIZE=small|medium|large)
+	cargo run --release --locked -p sim --bin model-check -- --size $(SIZE)
+
+.PHONY: clean
+clean: ## Remove build output and tools (runs in .fleetline stay)
+	cargo clean
+	rm -rf .tools

@@ -1,0 +1,245 @@
+//! Plans: the ordered steps of a run, and the run's item at birth.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::digest::Sha256Digest;
+use crate::id::{PipelineName, RunId, StageName, StepName};
+use crate::item::{Budget, MAX_BRANCHES, MemoryClass, RunItem, RunStatus, StepItem};
+use crate::time::Timestamp;
+
+/// How often the sweeper looks at an open run, and the shortest time after which it sends a message again.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The most steps a plan may have.
+pub const MAX_STEPS: usize = 32;
+
+/// Into how many branches a step is fanned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Branches {
+    /// As many as the specification says.
+    Known(u32),
+    /// As many as the step before says in its outcome.
+    FromPredecessor,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PlanStep {
+    /// Its name, unique within the plan.
+    pub step: StepName,
+    /// Which pool works on it.
+    pub stage: StageName,
+    /// The largest memory class that stage is deployed in.
+    pub largest: MemoryClass,
+    /// Whether, and how, it is fanned out.
+    pub branches: Option<Branches>,
+    /// How many of its branches must succeed; 1 unless the specification says otherwise.
+    pub min_succeeded: u32,
+}
+
+/// Why steps make no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// There is nothing to do.
+    #[error("a plan needs at least one step")]
+    Empty,
+    /// More than [`MAX_STEPS`].
+    #[error("a plan of {0} steps: at most {MAX_STEPS} are allowed")]
+    TooLong(usize),
+    /// Two steps have one name.
+    #[error("step {0} stands in the plan twice; give each step a name of its own")]
+    Twice(StepName),
+    /// Nothing would join the branches.
+    #[error("step {0} is fanned out and last: a step must follow that joins its branches")]
+    FannedLast(StepName),
+    /// Nothing says how many branches there are.
+    #[error("step {0} is first, so no step before it can say how many branches it has; write a number")]
+    FannedFirst(StepName),
+    /// The step before has no one outcome that could say a number.
+    #[error("step {0} takes its number of branches from step {1}, which is fanned out itself")]
+    FannedTwice(StepName, StepName),
+    /// None, or more than [`MAX_BRANCHES`].
+    #[error("step {0} has {1} branches: 1 to {MAX_BRANCHES} are allowed")]
+    BranchCount(StepName, u32),
+    /// More than there are.
+    #[error("step {0} wants {1} of its {2} branches to succeed; want at least 1 and at most all")]
+    MinSucceeded(StepName, u32, u32),
+}
+
+/// The checked steps of a run, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Plan(Vec<PlanStep>);
+
+impl Plan {
+    /// Checks the steps and makes a plan of them; all that is wrong with them otherwise.
+    pub fn new(steps: Vec<PlanStep>) -> Result<Self, Vec<PlanError>> {
+        let mut errors = Vec::new();
+        if steps.is_empty() {
+            errors.push(PlanError::Empty);
+        }
+        if steps.len() > MAX_STEPS {
+            errors.push(PlanError::TooLong(steps.len()));
+        }
+        for (
+            at,
+            PlanStep {
+                step,
+                branches,
+                min_succeeded,
+                ..
+            },
+        ) in steps.iter().enumerate()
+        {
+            if steps[..at].iter().any(|s| s.step == *step) {
+                errors.push(PlanError::Twice(step.clone()));
+            }
+            let Some(branches) = branches else { continue };
+            if at + 1 == steps.len() {
+                errors.push(PlanError::FannedLast(step.clone()));
+            }
+            let most = match branches {
+                Branches::Known(n) => {
+                    if !(1..=MAX_BRANCHES).contains(n) {
+                        errors.push(PlanError::BranchCount(step.clone(), *n));
+                    }
+                    *n
+                }
+                Branches::FromPredecessor => {
+                    match at.checked_sub(1).map(|before| &steps[before]) {
+                        None => errors.push(PlanError::FannedFirst(step.clone())),
+                        Some(before) if before.branches.is_some() => {
+                            errors.push(PlanError::FannedTwice(step.clone(), before.step.clone()));
+                        }
+                        Some(_) => {}
+                    }
+                    MAX_BRANCHES
+                }
+            };
+            if !(1..=most.max(1)).contains(min_succeeded) {
+                errors.push(PlanError::MinSucceeded(step.clone(), *min_succeeded, most));
+            }
+        }
+        if errors.is_empty() {
+            Ok(Self(steps))
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The steps, in order.
+    pub fn steps(&self) -> &[PlanStep] {
+        &self.0
+    }
+}
+
+/// What a new run is made of, besides its plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Birth {
+    /// The run's id.
+    pub id: RunId,
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The digest of its specification.
+    pub spec: Sha256Digest,
+    /// What each step may spend.
+    pub max: Budget,
+    /// When it is made.
+    pub now: Timestamp,
+    /// How long it may take, waiting included.
+    pub deadline: Duration,
+}
+
+impl Birth {
+    /// The run's item, with every step in it and the first one ready.
+    pub fn item(self, plan: &Plan) -> RunItem {
+        let mut steps = BTreeMap::new();
+        let mut after = None;
+        for PlanStep {
+            step,
+            stage,
+            largest,
+            branches,
+            min_succeeded,
+        } in plan.steps()
+        {
+            let mut work = StepItem::new(stage.clone(), after.replace(step.clone()), *largest);
+            if work.after.is_none() {
+                work.ready_at = Some(self.now);
+            }
+            if let Some(branches) = branches {
+                work.min_succeeded = Some(*min_succeeded);
+                if let Branches::Known(n) = branches {
+                    work.branches = Some(*n);
+                }
+            }
+            steps.insert(step.clone(), work);
+        }
+        RunItem {
+            id: self.id,
+            pipeline: self.pipeline,
+            status: RunStatus::Open,
+            reason: None,
+            created_at: self.now,
+            ended_at: None,
+            deadline: self.now.plus(self.deadline),
+            spec: self.spec,
+            parent: None,
+            max: self.max,
+            order: plan.steps().iter().map(|s| s.step.clone()).collect(),
+            steps,
+            done: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            next_check: Some(self.now.plus(CHECK_INTERVAL)),
+            registered: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str, branches: Option<Branches>, min_succeeded: u32) -> PlanStep {
+        PlanStep {
+            step: StepName::new(name).expect("valid"),
+            stage: StageName::new("noop").expect("valid"),
+            largest: MemoryClass::Standard,
+            branches,
+            min_succeeded,
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let errors = Plan::new(vec![
+            step("a", Some(Branches::FromPredecessor), 1),
+            step("b", Some(Branches::Known(0)), 1),
+            step("b", Some(Branches::Known(2)), 3),
+            step("c", Some(Branches::FromPredecessor), 1),
+        ])
+        .expect_err("six mistakes");
+        assert_eq!(errors.len(), 6, "{errors:?}");
+        assert_eq!(Plan::new(Vec::new()), Err(vec![PlanError::Empty]));
+        assert!(Plan::new((0..33).map(|i| step(&format!("s{i}"), None, 1)).collect()).is_err());
+    }
+
+    #[test]
+    fn an_item_is_small_at_birth() {
+        let plan = Plan::new((0..7).map(|i| step(&format!("step-{i}"), None, 1)).collect()).expect("valid");
+        let item = Birth {
+            id: RunId::new("flights-20261123-1a2b3c4d").expect("valid"),
+            pipeline: PipelineName::new("flights").expect("valid"),
+            spec: Sha256Digest::of(b""),
+            max: Budget::DEFAULT_MAX,
+            now: Timestamp(1_795_000_000_000),
+            deadline: Duration::from_secs(7 * 86_400),
+        }
+        .item(&plan);
+        let size = serde_json::to_vec(&item).expect("serialises").len();
+        assert!(size <= 1024, "{size} bytes at birth");
+        let back: RunItem =
+            serde_json::from_slice(&serde_json::to_vec(&item).expect("serialises")).expect("reads back");
+        assert_eq!(back, item);
+    }
+}
