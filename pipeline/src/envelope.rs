@@ -44,14 +44,12 @@ pub struct Hint {
 /// A W3C `traceparent` of version 00 (<https://www.w3.org/TR/trace-context/>, section 3.2).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(with = "String", extend("pattern" = r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"))
+)]
 #[serde(try_from = "String", into = "String")]
-pub struct TraceParent(
-    #[cfg_attr(
-        feature = "schema",
-        schemars(regex(pattern = r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"))
-    )]
-    String,
-);
+pub struct TraceParent(String);
 
 impl TryFrom<String> for TraceParent {
     type Error = &'static str;

@@ -27,6 +27,8 @@ pub enum Guard {
     LeaseOver(Slot, Timestamp),
     /// Its predecessor in the plan is this one (none: it is the first), and that one is committed.
     PredecessorCommitted(StepName, Option<StepName>),
+    /// It is a step, and its work is not done in branches: a message that names none cannot take it.
+    NotFanned(StepName),
     /// Its message belongs in the queue of this stage and class.
     PoolIs(Slot, StageName, MemoryClass),
     /// Its crash budget is not spent.
@@ -65,6 +67,7 @@ impl Guard {
                         .as_ref()
                         .is_none_or(|a| r.steps.get(a).is_some_and(|w| w.state == StepState::Committed))
             }),
+            Self::NotFanned(step) => run().is_some_and(|r| r.steps.get(step).is_some_and(|w| !w.is_fanned())),
             Self::PoolIs(s, stage, class) => slot(s).is_some_and(|w| w.stage == *stage && w.class == *class),
             Self::CrashBudgetLeft(s) => slot(s).is_some_and(|w| w.spent.crash < item.max().crash),
             Self::CrashBudgetSpent(s) => slot(s).is_some_and(|w| w.spent.crash >= item.max().crash),

@@ -39,8 +39,9 @@ macro_rules! id {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = $pattern, "maxLength" = MAX_ID_BYTES)))]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(#[cfg_attr(feature = "schema", schemars(regex(pattern = $pattern), length(min = 1, max = 64)))] Box<str>);
+        pub struct $name(Box<str>);
 
         impl $name {
             /// Checks `text` and makes the identifier of it.

@@ -22,6 +22,8 @@ pub mod plan;
 pub mod ports;
 pub mod protocol;
 pub mod registry;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod spec;
 pub mod stage;
 pub mod time;

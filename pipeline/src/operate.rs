@@ -117,20 +117,22 @@ pub async fn send(backend: &Backend, messages: Vec<Outgoing>) -> PortResult<()> 
     Ok(())
 }
 
-/// A settled branch joins the others, and the fan-out is closed if it was the last. Redone on every redelivery.
-pub async fn join(
-    backend: &Backend,
-    join: &GuardedUpdate,
-    step: &StepName,
-    now: Timestamp,
-) -> PortResult<()> {
-    if let Applied::Done(Item::Run(run)) = backend.runs.apply(join).await?
-        && let Drive::FanIn(full) = protocol::drive(&run)
-        && full == *step
-    {
-        advance(backend, *run, Drive::FanIn(full), now).await?;
+/// A settled branch joins the others, and the fan-out is closed if it was the last. Redone on every redelivery: if
+/// somebody closed it and died before sending what comes next, that is sent.
+pub async fn join(backend: &Backend, join: &GuardedUpdate, step: &StepName, now: Timestamp) -> PortResult<()> {
+    match backend.runs.apply(join).await? {
+        Applied::Done(Item::Run(run)) => after_join(backend, *run, step, now).await,
+        Applied::Done(Item::Branch(_)) | Applied::Refused(_) | Applied::AliasMoved(_) => Ok(()),
     }
-    Ok(())
+}
+
+/// What comes after a branch joined, as `run` tells that the store gave back.
+pub async fn after_join(backend: &Backend, run: RunItem, step: &StepName, now: Timestamp) -> PortResult<()> {
+    let drive = match protocol::drive(&run) {
+        Drive::FanIn(full) if full == *step => Drive::FanIn(full),
+        _ => protocol::drive_after(&run, step),
+    };
+    advance(backend, run, drive, now).await
 }
 
 /// What one round of the sweeper did.

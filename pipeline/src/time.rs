@@ -45,6 +45,10 @@ pub mod human {
     use super::Duration;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+    /// What every duration matches; not all that matches has units that exist.
+    #[cfg(feature = "schema")]
+    pub(crate) const PATTERN: &str = r"^( *[0-9]+(\.[0-9]+)? *[A-Za-zµ]+)+ *$";
+
     /// Reads `10m` and the like.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -1,1 +1,24 @@
-//! To be written.
+//! The fleet's binary as a library: configuration, the pools, one attempt, the lease, health and metrics.
+//!
+//! Everything that decides goes through the ports of [`pipeline::ports`], so that the same pool runs on the real
+//! backends and under simulation. Only [`backend`] names a backend, only [`config`] reads the environment, only
+//! [`host`] touches the clock.
+
+pub mod attempt;
+pub mod backend;
+pub mod background;
+pub mod child;
+pub mod config;
+pub mod delivery;
+pub mod drain;
+pub mod fleet;
+pub mod host;
+pub mod http;
+pub mod lease;
+pub mod metrics;
+pub mod moments;
+pub mod pool;
+pub mod run;
+pub mod settle;
+pub mod telemetry;
+pub mod worker;

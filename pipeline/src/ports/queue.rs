@@ -28,6 +28,11 @@ pub trait Queue: Send + Sync {
         wait: Duration,
     ) -> PortResult<Vec<Delivery>>;
 
+    /// True as soon as there may be a visible message, false if there was none for `at_most`. Takes nothing, so that
+    /// pools which share their permits can wait without holding one. A backend that cannot tell without receiving
+    /// says true at once; its [`Queue::receive`] then waits.
+    async fn ready(&self, queue: &QueueName, at_most: Duration) -> bool;
+
     /// Hides a delivered message for `visibility` from now on. `LeaseLost` if it was delivered again since, or is gone.
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<()>;
 

@@ -76,6 +76,7 @@ pub fn claim(
     let mut guards = vec![
         Guard::RunOpen,
         Guard::PredecessorCommitted(work.step.clone(), after.cloned()),
+        Guard::NotFanned(work.step.clone()),
     ];
     guards.extend(slot_guards(&slot, who, now));
     GuardedUpdate {
@@ -159,9 +160,12 @@ pub enum Refusal {
     Mine(Box<StepItem>),
     /// The step or branch is settled: drive what comes after it, then acknowledge.
     Settled(StepState),
-    /// The message is in the wrong queue, or names another predecessor, or came before its predecessor was
+    /// The message is in another stage's queue, or names another predecessor, or came before its predecessor was
     /// committed: acknowledge. The right message was sent elsewhere or will be, and the sweeper covers it.
     Mismatch(String),
+    /// It moved to another class, and nobody works on it: send its message there, acknowledge. Whoever moved it may
+    /// have died before sending.
+    OtherClass(MemoryClass),
     /// Somebody works on it until then: release the message until that time plus jitter.
     Leased(Timestamp),
     /// It died twice in this class without a known cause: [`escalate()`], send to the larger class, acknowledge.
@@ -208,7 +212,8 @@ pub fn why_refused(
 /// Why the claim of a branch was refused; `stored` is the branch's item that the store gave back.
 pub fn why_branch_refused(max_crash: u32, who: &Claimant, now: Timestamp, stored: Option<&Item>) -> Refusal {
     match stored.and_then(|item| item.slot(&Slot::Branch)) {
-        None => Refusal::Again,
+        // The branch as it would be born was refused, which only its class can be the cause of.
+        None => Refusal::Mismatch(format!("the branch is not in class {}", who.queue.class)),
         Some(branch) => {
             why_mine_or_settled(branch, who).unwrap_or_else(|| why_slot_refuses(branch, max_crash, who, now))
         }
@@ -279,8 +284,8 @@ fn why_run_refuses(run: &RunItem, work: &Work, after: Option<&StepName>, who: &C
 }
 
 fn why_slot_refuses(step: &StepItem, max_crash: u32, who: &Claimant, now: Timestamp) -> Refusal {
-    if step.class != who.queue.class {
-        return Refusal::Mismatch(format!("it belongs to class {}", step.class));
+    if step.class != who.queue.class && step.lease_is_over(now) {
+        return Refusal::OtherClass(step.class);
     }
     match step.lease_until {
         Some(until) if until > now => return Refusal::Leased(until),

@@ -11,10 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::id::{PipelineName, StepName};
 use crate::item::Budget;
+#[cfg(feature = "schema")]
+use crate::item::MAX_BRANCHES;
 use crate::plan::{Branches, Plan, PlanError, PlanStep};
 use crate::time::human;
 
 pub use load::{MAX_SPEC_BYTES, Overrides, Problem, Problems, load};
+#[cfg(feature = "schema")]
+pub(crate) use params::params_schemas;
 pub use params::{
     Allocate, CATALOGUE, Crash, CrashHow, FanOut, Flaky, FlakyHow, Kind, Noop, RegisterParams, Sleep,
     StageParams, Weight, kind,
@@ -35,7 +39,7 @@ pub struct Spec {
     pub description: Option<String>,
     /// How long a run may take, waiting in queues included, before it fails.
     #[serde(default = "default_deadline", with = "human")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", regex(pattern = human::PATTERN)))]
     pub deadline: Duration,
     /// What stages draw their randomness from.
     #[serde(default)]
@@ -81,7 +85,8 @@ impl std::fmt::Display for Parameter {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
-    /// Deaths of the worker or its child without a known cause.
+    /// Deaths of the worker or its child without a known cause; at least 1, as an attempt counts as one until it ends.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub crash: u32,
     /// Failures that may pass by themselves.
     pub transient: u32,
@@ -106,7 +111,7 @@ impl Default for Retry {
 
 /// One step as it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "RawStep"))]
 #[serde(try_from = "RawStep", into = "RawStep")]
 pub struct Step {
     /// Its name, unique within the specification.
@@ -114,7 +119,6 @@ pub struct Step {
     /// Which stage does it, with what.
     pub params: StageParams,
     /// Whether, and how, it is fanned out.
-    #[cfg_attr(feature = "schema", schemars(skip))]
     pub branches: Option<Branches>,
     /// How many of its branches must succeed.
     pub min_succeeded: u32,
@@ -140,18 +144,20 @@ pub(crate) struct RawStep {
     branches: Option<RawBranches>,
     /// How many branches must succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_BRANCHES)))]
     min_succeeded: Option<u32>,
     /// How long one attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = human::PATTERN)))]
     time_limit: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Branches"))]
 #[serde(untagged)]
 enum RawBranches {
-    Number(u32),
-    Text(String),
+    Number(#[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_BRANCHES)))] u32),
+    Text(#[cfg_attr(feature = "schema", schemars(extend("const" = FROM_PREDECESSOR)))] String),
 }
 
 const FROM_PREDECESSOR: &str = "from-predecessor";

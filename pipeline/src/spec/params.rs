@@ -34,7 +34,6 @@ macro_rules! stages {
     ($($variant:ident $name:literal $weight:ident $largest:ident $for_tests:literal $about:literal),* $(,)?) => {
         /// What a step's stage is told.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(tag = "stage", content = "params")]
         pub enum StageParams {
             $(#[doc = $about] #[serde(rename = $name)] $variant($variant),)*
@@ -45,6 +44,12 @@ macro_rules! stages {
         pub const CATALOGUE: &[Kind] = &[
             $(Kind { name: $name, weight: Weight::$weight, largest: MemoryClass::$largest, for_tests: $for_tests, about: $about },)*
         ];
+
+        /// The schema of what each stage is told, by the stage's name.
+        #[cfg(feature = "schema")]
+        pub(crate) fn params_schemas(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {
+            vec![$(($name, generator.subschema_for::<$variant>()),)*]
+        }
 
         impl StageParams {
             /// Checks `params` against what the stage of that name can be told.

@@ -1,0 +1,169 @@
+//! The one place where what SQLite and the file system say becomes a port's error.
+
+use std::io;
+
+use pipeline::ports::{ErrorKind, PortError};
+use rusqlite::ErrorCode;
+
+/// What went wrong inside, before it is known what was tried.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// SQLite refused or failed.
+    Sqlite(rusqlite::Error),
+    /// The file system refused or failed.
+    Io(io::Error),
+    /// What is stored cannot be read as what it should be.
+    Stored(serde_json::Error),
+    /// Already in a port's words.
+    Port(PortError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<rustix::io::Errno> for Fault {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Stored(error)
+    }
+}
+
+impl From<PortError> for Fault {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+impl Fault {
+    /// The port's error; `action` says what was tried: "cannot {action}: …".
+    pub(crate) fn explain(self, action: &str) -> PortError {
+        let (kind, advice) = match &self {
+            Self::Sqlite(error) => sqlite(error),
+            Self::Io(error) => file_system(error),
+            Self::Stored(_) => (
+                ErrorKind::Corrupt,
+                "what is stored is not what this version writes: restore the folder from a copy, or use the \
+                 version that wrote it",
+            ),
+            Self::Port(_) => (ErrorKind::Unavailable, ""),
+        };
+        let message = if advice.is_empty() {
+            format!("cannot {action}")
+        } else {
+            format!("cannot {action}: {advice}")
+        };
+        match self {
+            Self::Sqlite(error) => PortError::new(kind, message).with_source(error),
+            Self::Io(error) => PortError::new(kind, message).with_source(error),
+            Self::Stored(error) => PortError::new(kind, message).with_source(error),
+            Self::Port(error) => error,
+        }
+    }
+}
+
+const DISK_FULL: &str =
+    "the disk is full: free some space, then try again; nothing of what was acknowledged is lost";
+const READ_ONLY: &str =
+    "the folder or its database is read-only: make it writable for this user, or choose another folder";
+const CORRUPT: &str = "the database is damaged, or is no database: restore fleetline.db from a copy, or move it away and start anew";
+const LOCKED: &str = "another program holds the database locked: end that program, or wait, then try again";
+const PASSING: &str =
+    "the disk or the system failed, perhaps in passing: see the system's log, then try again";
+const OURS: &str = "this is a mistake of this program: please report it";
+
+/// The kind of a failure of SQLite, and what to do about it.
+fn sqlite(error: &rusqlite::Error) -> (ErrorKind, &'static str) {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => sqlite_code(*failure),
+        // A column that is not there, or not of the type that we wrote: another program changed the database.
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::InvalidColumnIndex(_)
+        | rusqlite::Error::InvalidColumnName(_)
+        | rusqlite::Error::Utf8Error(..) => (ErrorKind::Corrupt, CORRUPT),
+        rusqlite::Error::SqlInputError { error, .. } => sqlite_code(*error),
+        // What is left cannot come from data, only from how the library is called; the enum is open-ended.
+        _ => (ErrorKind::Invalid, OURS),
+    }
+}
+
+fn sqlite_code(failure: rusqlite::ffi::Error) -> (ErrorKind, &'static str) {
+    match failure.code {
+        ErrorCode::DiskFull => (ErrorKind::Unavailable, DISK_FULL),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+            (ErrorKind::Unavailable, LOCKED)
+        }
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => (ErrorKind::Corrupt, CORRUPT),
+        ErrorCode::ReadOnly if failure.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED => (
+            ErrorKind::NotFound,
+            "the database was moved or deleted while it was in use: put it back, or restart",
+        ),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
+            (ErrorKind::Denied, READ_ONLY)
+        }
+        ErrorCode::CannotOpen => (
+            ErrorKind::Denied,
+            "the database cannot be opened: it must be a file that this user may read and write, in a folder \
+             that this user may write to",
+        ),
+        ErrorCode::SystemIoFailure
+        | ErrorCode::OutOfMemory
+        | ErrorCode::OperationInterrupted
+        | ErrorCode::OperationAborted => (ErrorKind::Unavailable, PASSING),
+        ErrorCode::NoLargeFileSupport => (
+            ErrorKind::Denied,
+            "this file system cannot hold a file this large: choose a folder on another one",
+        ),
+        ErrorCode::TooBig => (
+            ErrorKind::Invalid,
+            "it is larger than the database can hold in one row: make it smaller",
+        ),
+        // Tables or columns are missing: somebody else's database, or a damaged one.
+        ErrorCode::Unknown | ErrorCode::SchemaChanged | ErrorCode::TypeMismatch => {
+            (ErrorKind::Corrupt, CORRUPT)
+        }
+        ErrorCode::ConstraintViolation
+        | ErrorCode::InternalMalfunction
+        | ErrorCode::NotFound
+        | ErrorCode::ApiMisuse
+        | ErrorCode::ParameterOutOfRange => (ErrorKind::Invalid, OURS),
+        // The enum is open-ended; what it may gain is a failure that nobody here knows how to mend.
+        _ => (ErrorKind::Unavailable, PASSING),
+    }
+}
+
+/// The kind of a failure of the file system, and what to do about it.
+fn file_system(error: &io::Error) -> (ErrorKind, &'static str) {
+    match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::NotFound, "there is no such file or folder"),
+        io::ErrorKind::AlreadyExists => (ErrorKind::Conflict, "something is there already"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (ErrorKind::Unavailable, DISK_FULL),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => (ErrorKind::Denied, READ_ONLY),
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => (
+            ErrorKind::Denied,
+            "a symbolic link, or something else than a folder, stands in the way: remove it",
+        ),
+        io::ErrorKind::FileTooLarge => (
+            ErrorKind::Denied,
+            "this file system cannot hold a file this large: choose a folder on another one",
+        ),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => (ErrorKind::Invalid, OURS),
+        // Input/output errors, exhausted file handles and the like. The enum is open-ended.
+        _ => (ErrorKind::Unavailable, PASSING),
+    }
+}

@@ -1,0 +1,401 @@
+//! Items, their indexes, and the cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pipeline::digest::Sha256Digest;
+use pipeline::id::{RunId, StepName};
+use pipeline::item::{BranchItem, Item, ItemKey, RunItem, RunStatus};
+use pipeline::ports::{CacheEntry, Created, ErrorKind, ListFilter, Page, PortError, PortResult, RunStore};
+use pipeline::time::Timestamp;
+use pipeline::update::{Applied, GuardedUpdate};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use serde::de::DeserializeOwned;
+
+use crate::error::Fault;
+use crate::queue::LOOK_EVERY;
+use crate::registry;
+use crate::wake::Topic;
+use crate::writer::{Tx, Writes};
+use crate::{Store, integer};
+
+/// The items.
+pub(crate) struct Runs(pub(crate) Arc<Store>);
+
+#[async_trait]
+impl RunStore for Runs {
+    async fn create(&self, item: &Item) -> PortResult<Created> {
+        let row = Row::of(item).map_err(|fault| fault.explain("create an item"))?;
+        self.0
+            .writer
+            .run("create an item", Writes::One, move |tx| {
+                if row.insert(tx)? {
+                    return Ok(Created::New);
+                }
+                let existing = load(tx, &row.key)?;
+                let existing = existing.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+                Ok(Created::Exists(Box::new(existing)))
+            })
+            .await
+    }
+
+    async fn load(&self, run: &RunId) -> PortResult<Option<RunItem>> {
+        self.0.readers.read("load a run", |db| load_run(db, run))
+    }
+
+    async fn load_branches(&self, run: &RunId, step: Option<&StepName>) -> PortResult<Vec<BranchItem>> {
+        self.0.readers.read("load branches", |db| match step {
+            Some(step) => items(
+                db,
+                "SELECT item FROM branch WHERE run = ?1 AND step = ?2 ORDER BY ordinal",
+                [run.as_str(), step.as_str()],
+            ),
+            None => items(
+                db,
+                "SELECT item FROM branch WHERE run = ?1 ORDER BY step, ordinal",
+                [run.as_str()],
+            ),
+        })
+    }
+
+    async fn apply(&self, update: &GuardedUpdate) -> PortResult<Applied> {
+        let update = update.clone();
+        let writes = if update.register.is_some() {
+            Writes::Several
+        } else {
+            Writes::One
+        };
+        self.0
+            .writer
+            .run("update an item", writes, move |tx| apply(tx, &update))
+            .await
+    }
+
+    async fn list(&self, filter: &ListFilter, page: Option<&str>, max: usize) -> PortResult<Page> {
+        let mut sql = String::from("SELECT item FROM run WHERE true");
+        let mut values = Vec::new();
+        let mut condition = |text: &str, value: Value| {
+            values.push(value);
+            sql.push_str(" AND ");
+            sql.push_str(&text.replace('?', &format!("?{}", values.len())));
+        };
+        if let Some(pipeline) = &filter.pipeline {
+            condition("pipeline = ?", Value::Text(pipeline.to_string()));
+        }
+        if let Some(status) = filter.status {
+            condition("status = ?", Value::Text(status.to_string()));
+        }
+        if let Some((created_at, id)) = page.map(parse_page).transpose()? {
+            condition("created_at <= ?", Value::Integer(created_at));
+            condition("(created_at, id) < (?", Value::Integer(created_at));
+            sql.push_str(", ");
+            values.push(Value::Text(id));
+            sql.push_str(&format!("?{})", values.len()));
+        }
+        // One more than wanted says whether there is a next page.
+        let wanted = i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1);
+        sql.push_str(&format!(" ORDER BY created_at DESC, id DESC LIMIT {wanted}"));
+        self.0.readers.read("list runs", |db| {
+            let mut runs: Vec<RunItem> = items(db, &sql, params_from_iter(values))?;
+            let more = runs.len() > max;
+            runs.truncate(max);
+            let next = runs
+                .last()
+                .filter(|_| more)
+                .map(|run| format!("{}:{}", integer(run.created_at.0), run.id));
+            Ok(Page { runs, next })
+        })
+    }
+
+    async fn open_runs(&self, due: Timestamp, max: usize) -> PortResult<Vec<RunId>> {
+        self.0.readers.read("list open runs", |db| {
+            let mut select = db.prepare_cached(
+                "SELECT id FROM run WHERE next_check IS NOT NULL AND next_check <= ?1
+                 ORDER BY next_check, id LIMIT ?2",
+            )?;
+            let max = i64::try_from(max).unwrap_or(i64::MAX);
+            let mut rows = select.query(params![integer(due.0), max])?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id = RunId::new(row.get::<_, String>(0)?);
+                runs.push(id.map_err(|e| PortError::new(ErrorKind::Corrupt, e.to_string()))?);
+            }
+            Ok(runs)
+        })
+    }
+
+    async fn remove(&self, run: &RunId) -> PortResult<()> {
+        let run = run.clone();
+        self.0
+            .writer
+            .run("remove a run", Writes::Several, move |tx| {
+                for sql in [
+                    "DELETE FROM branch WHERE run = ?1",
+                    "DELETE FROM run WHERE id = ?1",
+                ] {
+                    tx.prepare_cached(sql)?.execute([run.as_str()])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn wait_for_end(&self, run: &RunId, at_most: Duration) {
+        let clock = &self.0.host.clock;
+        let give_up = clock.monotonic().saturating_add(at_most);
+        let subscription = self.0.wake.subscribe(Topic::run(run));
+        loop {
+            // Before looking: an end after the look is heard of.
+            let notified = subscription.notified();
+            let status = self.0.readers.read("look at a run", |db| {
+                let mut select = db.prepare_cached("SELECT status FROM run WHERE id = ?1")?;
+                Ok(select
+                    .query_row([run.as_str()], |row| row.get::<_, String>(0))
+                    .optional()?)
+            });
+            // A failure is for the caller's own look to tell.
+            let ended = status.is_ok_and(|s| s.is_some_and(|s| s != RunStatus::Open.as_str()));
+            let left = give_up.saturating_sub(clock.monotonic());
+            if ended || left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = notified => {}
+                () = clock.sleep(left.min(LOOK_EVERY)) => {}
+            }
+        }
+    }
+
+    async fn cache_get(&self, key: &Sha256Digest) -> PortResult<Option<CacheEntry>> {
+        self.0.readers.read("read the cache", |db| {
+            let entry = db
+                .prepare_cached("SELECT entry FROM cache WHERE key = ?1")?
+                .query_row([key.to_string()], |row| row.get::<_, Vec<u8>>(0))
+                .optional()?;
+            Ok(entry.map(|json| serde_json::from_slice(&json)).transpose()?)
+        })
+    }
+
+    async fn cache_put(&self, key: &Sha256Digest, entry: &CacheEntry) -> PortResult<()> {
+        let (key, entry) = (key.to_string(), serde_json::to_vec(entry));
+        let entry = entry.map_err(|e| Fault::from(e).explain("write to the cache"))?;
+        self.0
+            .writer
+            .run("write to the cache", Writes::One, move |tx| {
+                tx.prepare_cached("INSERT OR REPLACE INTO cache (key, entry) VALUES (?1, ?2)")?
+                    .execute(params![key, entry])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The time of the kernel that keeps the folder: what it writes down when a file there is written to.
+    async fn server_time(&self) -> PortResult<Timestamp> {
+        let path = self.0.folder.join("clock");
+        crate::artifacts::blocking(&self.0.host, "ask the folder for its time", move || {
+            use std::io::Write;
+            let mut file = std::fs::OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .open(path)?;
+            file.write_all(b"\n")?;
+            let written = file.metadata()?.modified()?;
+            let since = written.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            Ok::<_, Fault>(Timestamp(pipeline::time::millis(since)))
+        })
+        .await
+    }
+}
+
+/// An item as it is stored.
+struct Row {
+    key: ItemKey,
+    /// Of a run only.
+    index: Option<Index>,
+    json: Vec<u8>,
+}
+
+/// What the indexes need of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Index {
+    pipeline: String,
+    status: RunStatus,
+    created_at: i64,
+    next_check: Option<i64>,
+}
+
+impl Index {
+    fn of(run: &RunItem) -> Self {
+        Self {
+            pipeline: run.pipeline.to_string(),
+            status: run.status,
+            created_at: integer(run.created_at.0),
+            next_check: run.next_check.map(|at| integer(at.0)),
+        }
+    }
+}
+
+impl Row {
+    fn of(item: &Item) -> Result<Self, Fault> {
+        let (index, json) = match item {
+            Item::Run(run) => (Some(Index::of(run)), serde_json::to_vec(run)?),
+            Item::Branch(branch) => (None, serde_json::to_vec(branch)?),
+        };
+        Ok(Self {
+            key: item.key(),
+            index,
+            json,
+        })
+    }
+
+    /// Stores a new item; false if there is one under its key.
+    fn insert(&self, db: &Connection) -> Result<bool, Fault> {
+        let inserted = match (&self.key, &self.index) {
+            (ItemKey::Run(run), Some(index)) => db
+                .prepare_cached(
+                    "INSERT INTO run (id, pipeline, status, created_at, next_check, item)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![
+                    run.as_str(),
+                    index.pipeline,
+                    index.status.as_str(),
+                    index.created_at,
+                    index.next_check,
+                    self.json
+                ])?,
+            (key, _) => {
+                let (step, ordinal) = branch_of(key);
+                db.prepare_cached(
+                    "INSERT INTO branch (run, step, ordinal, item) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![key.run().as_str(), step, ordinal, self.json])?
+            }
+        };
+        Ok(inserted > 0)
+    }
+
+    /// Replaces the item, whose index was `before`.
+    fn update(&self, db: &Connection, before: Option<&Index>) -> Result<(), Fault> {
+        match (&self.key, &self.index) {
+            // The common case spares the indexes.
+            (ItemKey::Run(run), index) if index.as_ref() == before => {
+                db.prepare_cached("UPDATE run SET item = ?2 WHERE id = ?1")?
+                    .execute(params![run.as_str(), self.json])?;
+            }
+            (ItemKey::Run(run), Some(index)) => {
+                db.prepare_cached(
+                    "UPDATE run SET item = ?2, pipeline = ?3, status = ?4, created_at = ?5, next_check = ?6
+                     WHERE id = ?1",
+                )?
+                .execute(params![
+                    run.as_str(),
+                    self.json,
+                    index.pipeline,
+                    index.status.as_str(),
+                    index.created_at,
+                    index.next_check
+                ])?;
+            }
+            (key, _) => {
+                let (step, ordinal) = branch_of(key);
+                db.prepare_cached(
+                    "UPDATE branch SET item = ?4 WHERE run = ?1 AND step = ?2 AND ordinal = ?3",
+                )?
+                .execute(params![key.run().as_str(), step, ordinal, self.json])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn branch_of(key: &ItemKey) -> (&str, u32) {
+    match key {
+        ItemKey::Branch(_, step, ordinal) => (step.as_str(), *ordinal),
+        ItemKey::Run(_) => ("", 0),
+    }
+}
+
+fn load_run(db: &Connection, run: &RunId) -> Result<Option<RunItem>, Fault> {
+    let json = db
+        .prepare_cached("SELECT item FROM run WHERE id = ?1")?
+        .query_row([run.as_str()], |row| row.get::<_, Vec<u8>>(0))
+        .optional()?;
+    Ok(json.map(|json| serde_json::from_slice(&json)).transpose()?)
+}
+
+fn load(db: &Connection, key: &ItemKey) -> Result<Option<Item>, Fault> {
+    match key {
+        ItemKey::Run(run) => Ok(load_run(db, run)?.map(|run| Item::Run(Box::new(run)))),
+        ItemKey::Branch(run, step, ordinal) => {
+            let json = db
+                .prepare_cached("SELECT item FROM branch WHERE run = ?1 AND step = ?2 AND ordinal = ?3")?
+                .query_row(params![run.as_str(), step.as_str(), ordinal], |row| {
+                    row.get::<_, Vec<u8>>(0)
+                })
+                .optional()?;
+            let branch = json.map(|json| serde_json::from_slice(&json)).transpose()?;
+            Ok(branch.map(|branch| Item::Branch(Box::new(branch))))
+        }
+    }
+}
+
+fn items<T: DeserializeOwned>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<T>, Fault> {
+    let mut select = db.prepare_cached(sql)?;
+    let mut rows = select.query(parameters)?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        items.push(serde_json::from_slice(
+            row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?,
+        )?);
+    }
+    Ok(items)
+}
+
+/// One guarded update, under the lock of the writing transaction: what is read cannot change before it is written.
+fn apply(tx: &mut Tx<'_>, update: &GuardedUpdate) -> Result<Applied, Fault> {
+    let stored = load(tx, &update.key)?;
+    let before = stored.as_ref().and_then(Item::as_run).map(Index::of);
+    let is_new = stored.is_none();
+    let item = match update.evaluate(stored) {
+        Ok(item) => item,
+        Err(stored) => return Ok(Applied::Refused(stored)),
+    };
+    if let Some(declared) = &update.register {
+        if let Some(present) = registry::moved_meanwhile(tx, declared)? {
+            return Ok(Applied::AliasMoved(present));
+        }
+        registry::register(tx, declared)?;
+    }
+    let row = Row::of(&item)?;
+    if is_new {
+        row.insert(tx)?;
+    } else {
+        row.update(tx, before.as_ref())?;
+    }
+    if item.as_run().is_some_and(|run| run.status != RunStatus::Open) {
+        tx.wake(Topic::run(update.key.run()));
+    }
+    Ok(Applied::Done(item))
+}
+
+/// Where a page begins: after the run of that creation time and id.
+fn parse_page(page: &str) -> PortResult<(i64, String)> {
+    page.split_once(':')
+        .and_then(|(created_at, id)| Some((created_at.parse().ok()?, id.to_owned())))
+        .ok_or_else(|| {
+            PortError::new(
+                ErrorKind::Invalid,
+                format!("{page:?} is no page of this list: take it from the answer before, as it is"),
+            )
+        })
+}

@@ -1,0 +1,352 @@
+//! One attempt: fetch what the stage reads, run it, publish what it wrote. What becomes of it is settled in
+//! [`crate::settle`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipeline::artifact::{Artifact, MAX_ARTIFACTS, Origin};
+use pipeline::item::{FaultClass, Measured};
+use pipeline::ports::{ErrorKind, PortError, Receipt};
+use pipeline::protocol::{Held, Work};
+use pipeline::spec::{Step, Weight};
+use pipeline::stage::{Assignment, Committed, Outcome, Stage, StageError};
+use pipeline::{ArtifactKey, ArtifactName, BranchItem, Manifest, MemoryClass, QueueName, RunItem, StepName, StepState};
+use tokio::sync::watch;
+
+use crate::child::{self, ChildRequest, End, Interrupt, Stop, Told};
+use crate::delivery::Claimed;
+use crate::lease::{Lease, Lost};
+use crate::metrics::Direction;
+use crate::moments::Moment;
+use crate::settle;
+use crate::worker::Worker;
+
+/// How long a child has for stopping when the process drains, before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With a result, which is published and can be committed.
+    Result {
+        /// How the stage ended.
+        outcome: Outcome,
+        /// What it wrote.
+        manifest: Manifest,
+        /// What was measured of it.
+        measured: Measured,
+    },
+    /// Without one.
+    Fault {
+        /// Why, as a class.
+        class: FaultClass,
+        /// Why, for people.
+        message: String,
+        /// How long to wait at least before the next attempt, if that is known.
+        retry_after: Option<Duration>,
+        /// How long the stage itself took, none if it did not come to that.
+        worked: Option<Duration>,
+    },
+    /// The right to work was lost: nothing may be recorded.
+    Lost(Lost),
+}
+
+impl Ended {
+    fn permanent(message: impl Into<String>) -> Self {
+        Self::Fault { class: FaultClass::Permanent, message: message.into(), retry_after: None, worked: None }
+    }
+
+    /// A port's failure while inputs were fetched or outputs published. What a person can mend while we wait counts
+    /// as passing; what is stored and wrong does not.
+    fn port(doing: &str, error: &PortError) -> Self {
+        let class = match error.kind() {
+            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Denied | ErrorKind::LeaseLost => FaultClass::Transient,
+            ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Corrupt | ErrorKind::Invalid => FaultClass::Permanent,
+        };
+        Self::Fault { class, message: format!("{doing}: {error}"), retry_after: error.retry_after(), worked: None }
+    }
+
+    fn io(doing: &str, error: &std::io::Error) -> Self {
+        Self::Fault { class: FaultClass::Transient, message: format!("{doing}: {error}"), retry_after: None, worked: None }
+    }
+}
+
+/// Carries claimed work out, to the answer of its message.
+pub async fn carry_out(worker: &Arc<Worker>, queue: &QueueName, claimed: Claimed, receipt: Receipt, received_at: Duration) {
+    let clock = &worker.host.clock;
+    if claimed.step.attempt == 1
+        && let Some(ready_at) = claimed.step.ready_at
+        && let Some(started_at) = claimed.step.started_at
+    {
+        worker.metrics.handed_off(&queue.stage, started_at.since(ready_at));
+    }
+    let mut lease = Lease::new(worker.clone(), claimed.held.clone(), receipt, received_at, claimed.claimed_at);
+    let brakes = Brakes::new();
+    let ended = {
+        let work = work(worker, queue, &claimed, &brakes);
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            ended = &mut work => ended,
+            lost = lease.keep() => {
+                brakes.apply(if lost == Lost::Drain { Stop::Soon } else { Stop::Now });
+                // The permit is held until the work has really stopped: its memory is in use until then.
+                let ended = work.await;
+                if lost == Lost::Drain { ended } else { Ended::Lost(lost) }
+            }
+        }
+    };
+    let duration = clock.monotonic().saturating_sub(claimed.claimed_at);
+    settle::settle(worker, queue, &claimed, lease, ended, duration).await;
+}
+
+/// Everything of an attempt that happens under its lease.
+async fn work(worker: &Arc<Worker>, queue: &QueueName, claimed: &Claimed, brakes: &Brakes) -> Ended {
+    let held = &claimed.held;
+    let Some(stage) = stages::find(&queue.stage) else {
+        return Ended::permanent(format!("this worker has no stage {}", queue.stage));
+    };
+    let spec = match worker.specs.get(&worker.backend, &worker.scratch, claimed.run.spec).await {
+        Ok(spec) => spec,
+        Err(e) => return Ended::port("cannot read the run's specification", &e),
+    };
+    let Some(step) = spec.step(&held.work.step).filter(|s| s.params.stage() == queue.stage) else {
+        return Ended::permanent(format!("the run's specification has no step {} of stage {}", held.work.step, queue.stage));
+    };
+    let committed = match committed_before(worker, &claimed.run, &held.work.step).await {
+        Ok(committed) => committed,
+        Err(e) => return Ended::port("cannot read the results of earlier steps", &e),
+    };
+    let scratch = match Scratch::new(&worker.scratch) {
+        Ok(scratch) => scratch,
+        Err(e) => return Ended::io("cannot make a scratch folder", &e),
+    };
+    let assignment = Assignment {
+        run: claimed.run.id.clone(),
+        step: held.work.step.clone(),
+        branch: held.work.branch,
+        attempt: held.attempt,
+        spec: (*spec).clone(),
+        committed,
+    };
+    if let Err(ended) = fetch(worker, queue, stage, &assignment, scratch.path("inputs")).await {
+        return ended;
+    }
+    worker.moments.reach(Moment::Fetched, &held.work).await;
+    let started = worker.host.clock.monotonic();
+    let ran = run(worker, stage, step, assignment, queue.class, &scratch, brakes).await;
+    let measured = Measured {
+        duration_ms: pipeline::time::millis(worker.host.clock.monotonic().saturating_sub(started)),
+        peak_memory_bytes: ran.peak_memory_bytes,
+        cached: false,
+    };
+    worker.moments.reach(Moment::Ran, &held.work).await;
+    let worked = Some(Duration::from_millis(measured.duration_ms));
+    let fault = |class, message, retry_after| Ended::Fault { class, message, retry_after, worked };
+    match ran.end {
+        End::Outcome(outcome) => match publish(worker, queue, held, scratch.path("outputs")).await {
+            Ok(manifest) => Ended::Result { outcome, manifest, measured },
+            Err(ended) => ended,
+        },
+        End::Failed(error) => {
+            let message = error.to_string();
+            match error {
+                StageError::Permanent(_) => fault(FaultClass::Permanent, message, None),
+                StageError::Transient { retry_after_ms, .. } => {
+                    fault(FaultClass::Transient, message, retry_after_ms.map(Duration::from_millis))
+                }
+                StageError::OutOfMemory { .. } => fault(FaultClass::Memory, message, None),
+                StageError::Interrupted => fault(FaultClass::Interrupted, message, None),
+            }
+        }
+        End::Crashed { how } => fault(FaultClass::Crash, how, None),
+        End::TimeLimit => {
+            let limit = humantime::format_duration(step.time_limit.unwrap_or_default());
+            fault(FaultClass::Transient, format!("stopped at its time limit of {limit}"), None)
+        }
+        End::Killed => fault(FaultClass::Interrupted, StageError::Interrupted.to_string(), None),
+    }
+}
+
+/// The committed results of the steps before `step`, in which a stage finds what it reads.
+async fn committed_before(worker: &Worker, run: &RunItem, step: &StepName) -> pipeline::ports::PortResult<BTreeMap<StepName, Committed>> {
+    let mut committed = BTreeMap::new();
+    for (name, before) in run.steps_in_order().take_while(|(name, _)| *name != step) {
+        if before.is_fanned() {
+            let branches = worker.backend.runs.load_branches(&run.id, Some(name)).await?;
+            let manifests = branches.into_iter().filter_map(|BranchItem { ordinal, work, .. }| {
+                let manifest = work.manifest.filter(|_| work.state == StepState::Committed)?;
+                Some((ordinal, manifest))
+            });
+            committed.insert(name.clone(), Committed::Branches(manifests.collect()));
+        } else if let Some(manifest) = &before.manifest {
+            committed.insert(name.clone(), Committed::One(manifest.clone()));
+        }
+    }
+    Ok(committed)
+}
+
+/// The folders of one attempt, removed with everything in them when it ends.
+struct Scratch {
+    folder: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new(root: &Path) -> std::io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("attempt-").tempdir_in(root)?;
+        for name in ["inputs", "outputs", "tmp"] {
+            std::fs::create_dir(folder.path().join(name))?;
+        }
+        Ok(Self { folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+async fn fetch(
+    worker: &Worker, queue: &QueueName, stage: &dyn Stage, assignment: &Assignment, inputs: PathBuf,
+) -> Result<(), Ended> {
+    for read in stage.reads(assignment) {
+        let destination = inputs.join(&read.path);
+        if let Some(folder) = destination.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Ended::io("cannot make a scratch folder", &e))?;
+        }
+        worker.backend.artifacts.fetch(&read.artifact, &destination).await.map_err(|e| Ended::port("cannot fetch an input", &e))?;
+        worker.metrics.artifact_bytes(&queue.stage, Direction::Read, read.artifact.size_bytes);
+    }
+    Ok(())
+}
+
+/// Runs the stage where its weight wants it: in a child process, or in ours.
+async fn run(
+    worker: &Arc<Worker>, stage: &'static dyn Stage, step: &Step, assignment: Assignment, class: MemoryClass,
+    scratch: &Scratch, brakes: &Brakes,
+) -> child::Ended {
+    let work = Work { run: assignment.run.clone(), step: assignment.step.clone(), branch: assignment.branch };
+    let sink = worker.progress.clone();
+    let progress = {
+        let work = work.clone();
+        move |fraction: f64| {
+            if let Some(sink) = &sink {
+                sink(&work, fraction);
+            }
+        }
+    };
+    if step.params.kind().weight == Weight::Light || !worker.children {
+        return run_here(worker, stage, assignment, scratch, brakes, progress).await;
+    }
+    let program = match child::this_program() {
+        Ok(program) => program,
+        Err(e) => {
+            let message = format!("cannot find the worker's own binary: {e}");
+            let end = End::Failed(StageError::Transient { message, retry_after_ms: None });
+            return child::Ended { end, peak_memory_bytes: None, cpu_ms: None };
+        }
+    };
+    let request = ChildRequest {
+        program,
+        assignment,
+        inputs: scratch.path("inputs"),
+        outputs: scratch.path("outputs"),
+        scratch: scratch.path("tmp"),
+        memory_limit_bytes: Some(worker.capacity.memory_limit_bytes(class)),
+        time_limit: step.time_limit,
+        grace: GRACE,
+    };
+    let mut told = |told: Told<'_>| match told {
+        Told::Progress(fraction) => progress(fraction),
+        Told::Stderr(line) => {
+            tracing::info!(run.id = %work.run, step = %work.step, branch = work.branch, stage = %stage.name(), "{line}");
+        }
+    };
+    child::run_in_child(request, &worker.host, brakes.stop.subscribe(), &mut told).await
+}
+
+async fn run_here(
+    worker: &Arc<Worker>, stage: &'static dyn Stage, assignment: Assignment, scratch: &Scratch, brakes: &Brakes,
+    progress: impl Fn(f64) + Send + Sync + 'static,
+) -> child::Ended {
+    let (inputs, outputs) = (scratch.path("inputs"), scratch.path("outputs"));
+    let interrupt = brakes.interrupt.clone();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let blocking = worker.host.spawn.blocking(Box::new(move || {
+        let end = child::run_in_process(stage, &assignment, &inputs, &outputs, &interrupt, &progress);
+        // Whoever waited may be gone; then nobody needs the answer.
+        let _ = tell.send(end);
+    }));
+    let end = match blocking.await {
+        Ok(()) => told.await.unwrap_or_else(|_| End::Crashed { how: "the stage ended without an answer".into() }),
+        Err(how) => End::Crashed { how },
+    };
+    child::Ended { end, peak_memory_bytes: None, cpu_ms: None }
+}
+
+/// The ways to stop a stage, wherever it runs.
+struct Brakes {
+    stop: watch::Sender<Stop>,
+    interrupt: Interrupt,
+}
+
+impl Brakes {
+    fn new() -> Self {
+        Self { stop: watch::Sender::new(Stop::Not), interrupt: Interrupt::new() }
+    }
+
+    fn apply(&self, stop: Stop) {
+        self.stop.send_replace(stop);
+        self.interrupt.raise();
+    }
+}
+
+/// Publishes every file that the stage left, in the order of their names.
+async fn publish(worker: &Worker, queue: &QueueName, held: &Held, outputs: PathBuf) -> Result<Manifest, Ended> {
+    let origin = Origin {
+        run: held.work.run.clone(),
+        step: held.work.step.clone(),
+        ordinal: held.work.branch.unwrap_or(0),
+        attempt: held.attempt,
+    };
+    let mut artifacts = Vec::new();
+    for name in written(&outputs)? {
+        let key = ArtifactKey::Attempt(origin.clone(), name.clone());
+        let published = worker
+            .backend
+            .artifacts
+            .publish(&key, &outputs.join(name.as_str()))
+            .await
+            .map_err(|e| Ended::port("cannot publish an artifact", &e))?;
+        worker.metrics.artifact_bytes(&queue.stage, Direction::Written, published.size_bytes);
+        if artifacts.is_empty() {
+            worker.moments.reach(Moment::Put, &held.work).await;
+        }
+        artifacts.push(Artifact { name, sha256: published.sha256, size_bytes: published.size_bytes });
+    }
+    worker.moments.reach(Moment::Published, &held.work).await;
+    Ok(Manifest { origin, artifacts })
+}
+
+/// The names of the files in `outputs`, sorted. Anything that cannot be an artifact is a mistake of the stage.
+fn written(outputs: &Path) -> Result<Vec<ArtifactName>, Ended> {
+    let entries = std::fs::read_dir(outputs).map_err(|e| Ended::io("cannot read what the stage wrote", &e))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| Ended::io("cannot read what the stage wrote", &e))?;
+        let kind = entry.file_type().map_err(|e| Ended::io("cannot read what the stage wrote", &e))?;
+        let name = entry.file_name();
+        if !kind.is_file() {
+            return Err(Ended::permanent(format!("the stage wrote {}, which is no regular file", name.display())));
+        }
+        let name = ArtifactName::new(name.to_string_lossy())
+            .map_err(|e| Ended::permanent(format!("the stage wrote a file that cannot be an artifact: {e}")))?;
+        names.push(name);
+    }
+    if names.len() > MAX_ARTIFACTS {
+        return Err(Ended::permanent(format!("the stage wrote {} files: at most {MAX_ARTIFACTS} are allowed", names.len())));
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,164 @@
+//! What a process does besides its pools: sweeping, saying that it is there, watching pauses, its clock and its
+//! queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipeline::ports::Presence;
+use pipeline::{QueueName, Timestamp, operate};
+
+use crate::drain::Phase;
+use crate::http::Obstacle;
+use crate::worker::Worker;
+
+/// How often pauses are looked at, and so how soon a pause or its end is heeded.
+const PAUSES_EVERY: Duration = Duration::from_secs(1);
+/// How often a process says that it is there; it is taken for gone after three times that.
+const PRESENCE_EVERY: Duration = Duration::from_secs(10);
+/// How often queue gauges are read.
+const GAUGES_EVERY: Duration = Duration::from_secs(5);
+/// How often the clock is compared with the backend's.
+const CLOCK_EVERY: Duration = Duration::from_secs(30);
+/// The most runs that one round of the sweeper looks at.
+const SWEEP_BATCH: usize = 100;
+
+/// Starts all of it. Everything ends when the process drains.
+pub fn start(worker: &Arc<Worker>, queues: &[QueueName], sweep_every: Duration) {
+    let queues: Arc<[QueueName]> = queues.into();
+    every(worker, sweep_every, true, |worker| async move { sweep(&worker).await });
+    every(worker, PAUSES_EVERY, false, |worker| async move { read_pauses(&worker).await });
+    every(worker, CLOCK_EVERY, true, |worker| async move { check_clock(&worker).await });
+    let since = worker.host.clock.now();
+    let consumed = queues.clone();
+    every(worker, PRESENCE_EVERY, false, move |worker| {
+        let consumed = consumed.clone();
+        async move { announce(&worker, &consumed, since).await }
+    });
+    every(worker, GAUGES_EVERY, true, move |worker| {
+        let queues = queues.clone();
+        async move { read_gauges(&worker, &queues).await }
+    });
+}
+
+/// Runs `task` again and again, with `pause` between, until the process drains. With `jitter`, the pause varies by
+/// half, so that processes started together do not stay in step.
+fn every<F>(worker: &Arc<Worker>, pause: Duration, jitter: bool, task: impl Fn(Arc<Worker>) -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send,
+{
+    let worker = worker.clone();
+    let spawn = worker.host.spawn.clone();
+    spawn.spawn(Box::pin(async move {
+        while worker.drain.is_working() {
+            task(worker.clone()).await;
+            let pause = if jitter { pause / 2 + worker.host.random.up_to(pause) } else { pause };
+            tokio::select! {
+                biased;
+                () = worker.drain.reached(Phase::Draining) => {}
+                () = worker.host.clock.sleep(pause) => {}
+            }
+        }
+    }));
+}
+
+async fn sweep(worker: &Worker) {
+    match operate::sweep(&worker.backend, worker.host.clock.now(), SWEEP_BATCH).await {
+        Ok(swept) if swept.resent + swept.joined + swept.overdue > 0 => {
+            tracing::info!(
+                looked = swept.looked, resent = swept.resent, joined = swept.joined, overdue = swept.overdue,
+                "swept"
+            );
+        }
+        Ok(_) => {}
+        Err(e) => tracing::warn!("cannot sweep, trying again: {e}"),
+    }
+}
+
+async fn read_pauses(worker: &Worker) {
+    match worker.backend.fleet.pauses().await {
+        Ok(pauses) => {
+            let paused = pauses.into_iter().map(|p| p.stage).collect();
+            let is_new = worker.gate.set(|state| state.paused = paused);
+            if is_new {
+                tracing::info!("paused stages changed");
+            }
+        }
+        // Advice only: what was known stays in force.
+        Err(e) => tracing::debug!("cannot read pauses: {e}"),
+    }
+}
+
+/// Compares our clock with the backend's. Safety never reads a clock, but a skewed one burns other workers' leases
+/// and budgets, so a process whose clock is off by more than a quarter of a lease takes no work.
+pub async fn check_clock(worker: &Worker) {
+    let before = worker.host.clock.now();
+    let found = match worker.backend.runs.server_time().await {
+        Ok(server) => skewed(server, before, worker.host.clock.now(), worker.timing.lease / 4).map(|why| (Obstacle::Clock, why)),
+        Err(e) => Some((Obstacle::Backend, format!("the backend does not answer: {e}"))),
+    };
+    for obstacle in [Obstacle::Clock, Obstacle::Backend] {
+        match &found {
+            Some((present, why)) if *present == obstacle => worker.readiness.block(obstacle, why),
+            _ => worker.readiness.clear(obstacle),
+        }
+    }
+    let shut = found.map(|(_, why)| why);
+    if worker.gate.set(|state| state.shut.clone_from(&shut)) {
+        match shut {
+            Some(why) => tracing::error!("takes no work: {why}"),
+            None => tracing::info!("takes work again"),
+        }
+    }
+}
+
+/// Why our clock is too far from the backend's, which said `server` at some moment between `before` and `after` on
+/// ours.
+fn skewed(server: Timestamp, before: Timestamp, after: Timestamp, most: Duration) -> Option<String> {
+    let (skew, which) = if server < before { (before.since(server), "ahead of") } else { (server.since(after), "behind") };
+    (skew > most).then(|| {
+        format!(
+            "this machine's clock is {} {which} the backend's, and at most {} (a quarter of the lease) is taken: set the clock",
+            humantime::format_duration(skew),
+            humantime::format_duration(most),
+        )
+    })
+}
+
+async fn announce(worker: &Worker, queues: &[QueueName], since: Timestamp) {
+    let presence = Presence {
+        worker: worker.id.clone(),
+        queues: queues.iter().map(ToString::to_string).collect(),
+        version: worker.version.clone(),
+        since,
+        expires_at: worker.host.clock.now().plus(PRESENCE_EVERY * 3),
+    };
+    if let Err(e) = worker.backend.fleet.announce(&presence).await {
+        tracing::debug!("cannot announce this worker: {e}");
+    }
+}
+
+async fn read_gauges(worker: &Worker, queues: &[QueueName]) {
+    for queue in queues {
+        match worker.backend.queue.depth(queue).await {
+            Ok(depth) => worker.metrics.queue(queue, depth.visible, depth.oldest.unwrap_or_default()),
+            Err(e) => tracing::debug!(stage = %queue, "cannot read the queue's depth: {e}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skew_is_told_from_a_slow_answer() {
+        let at = |seconds: u64| Timestamp(seconds * 1000);
+        let most = Duration::from_secs(7);
+        assert_eq!(skewed(at(100), at(99), at(130), most), None, "the answer took long");
+        assert_eq!(skewed(at(100), at(107), at(107), most), None, "just within");
+        let ahead = skewed(at(100), at(3700), at(3700), most).expect("an hour ahead");
+        assert!(ahead.contains("1h ahead of"), "{ahead}");
+        let behind = skewed(at(3700), at(100), at(100), most).expect("an hour behind");
+        assert!(behind.contains("1h behind"), "{behind}");
+    }
+}

@@ -1,0 +1,173 @@
+//! One process put together: from settings to pools, and back out in good order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipeline::ports::{Backend, Host, PortError};
+use pipeline::spec::Kind;
+use pipeline::{MemoryClass, QueueName, StageName, WorkerId};
+use tokio::sync::{Semaphore, watch};
+
+use crate::background;
+use crate::config::Settings;
+use crate::drain::{Drain, Phase};
+use crate::http::{Endpoint, EndpointError, Obstacle, Readiness};
+use crate::metrics::{Metrics, metered};
+use crate::moments::Moments;
+use crate::pool;
+use crate::worker::{Capacity, Gate, ProgressSink, Specs, Timing, Worker};
+
+/// How much of the drain's time is kept for interrupting and for releasing what was interrupted.
+const LAST_PART: Duration = Duration::from_secs(10);
+
+/// Why a process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The backend cannot be opened.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Something stands in the way from the first moment.
+    #[error("{0}")]
+    Shut(String),
+    /// A test hook names no moment.
+    #[error("test_pause_at: {0}")]
+    Moment(String),
+    /// Metrics cannot be shown.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Attempts cannot have their folders.
+    #[error("scratch: {} cannot be used: {source}", path.display())]
+    Scratch {
+        /// Which folder.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Puts a worker together. Nothing runs yet.
+pub fn build(
+    settings: &Settings, id: WorkerId, backend: Backend, host: Host, progress: Option<ProgressSink>,
+) -> Result<Arc<Worker>, StartError> {
+    let metrics = Arc::new(Metrics::new());
+    let scratch = settings.scratch.clone();
+    // Tried now: a full or forbidden folder should be told at the start, not by every attempt.
+    let usable = std::fs::create_dir_all(&scratch).and_then(|()| tempfile::tempdir_in(&scratch).map(drop));
+    usable.map_err(|source| StartError::Scratch { path: scratch.clone(), source })?;
+    Ok(Arc::new(Worker {
+        id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: metered(backend, &metrics),
+        host,
+        readiness: Arc::new(Readiness::new()),
+        metrics,
+        drain: Drain::default(),
+        gate: Gate::default(),
+        capacity: Capacity {
+            light: settings.permits,
+            heavy: Arc::new(Semaphore::new(settings.heavy_permits)),
+            memory: Arc::new(Semaphore::new(pool::mib(settings.memory_budget_bytes) as usize)),
+            memory_limit_bytes: MemoryClass::ALL.map(|class| settings.memory_limit_bytes(class)),
+        },
+        timing: Timing {
+            lease: settings.lease,
+            retry_base: (settings.lease / 30).max(Duration::from_millis(50)),
+            retry_cap: Duration::from_secs(300),
+            poll: Duration::from_secs(1),
+        },
+        specs: Specs::default(),
+        moments: settings.test_pause_at.as_deref().unwrap_or("").parse::<Moments>().map_err(StartError::Moment)?,
+        scratch,
+        children: true,
+        progress,
+    }))
+}
+
+/// The queues of these stages, in every class that they are deployed in, or in one of `classes` only.
+pub fn queues_of(kinds: &[&'static Kind], classes: &[MemoryClass]) -> Vec<(QueueName, &'static Kind)> {
+    let is_wanted = |class: &MemoryClass| classes.is_empty() || classes.contains(class);
+    let mut queues = Vec::new();
+    for kind in kinds {
+        let stage = StageName::new(kind.name).expect("names in the catalogue are ids; a test holds it");
+        for class in MemoryClass::ALL.into_iter().filter(|c| *c <= kind.largest).filter(is_wanted) {
+            queues.push((QueueName { stage: stage.clone(), class }, *kind));
+        }
+    }
+    queues
+}
+
+/// A process whose pools run.
+pub struct Running {
+    open_pools: watch::Receiver<usize>,
+}
+
+impl Running {
+    /// Returns once every pool has ended, and the worker has said that it left.
+    pub async fn ended(mut self, worker: &Worker) {
+        // The senders are the pools: when the last one ends, the count is zero.
+        let _ = self.open_pools.wait_for(|n| *n == 0).await;
+        if let Err(e) = worker.backend.fleet.leave(&worker.id).await {
+            tracing::debug!("cannot say that this worker leaves: {e}");
+        }
+    }
+}
+
+/// Starts everything: the first look at clock and backend, the pools, the work in the background, and, if an address
+/// is given, metrics and health.
+pub async fn start(
+    worker: &Arc<Worker>, queues: Vec<(QueueName, &'static Kind)>, settings: &Settings,
+) -> Result<Running, StartError> {
+    background::check_clock(worker).await;
+    if let Some(why) = worker.gate.shut() {
+        return Err(StartError::Shut(why));
+    }
+    if let Some(address) = settings.metrics_addr {
+        let endpoint = Endpoint::bind(address).await?;
+        tracing::info!("metrics and health on http://{}", endpoint.address());
+        // They are shown to the very end of the process: a drain is worth watching.
+        let serving = endpoint.serve(worker.metrics.clone(), worker.readiness.clone(), std::future::pending());
+        worker.host.spawn.spawn(Box::pin(serving));
+    }
+    let names: Vec<QueueName> = queues.iter().map(|(queue, _)| queue.clone()).collect();
+    background::start(worker, &names, settings.sweep_interval);
+    let (sender, open_pools) = watch::channel(queues.len());
+    let sender = Arc::new(sender);
+    for (queue, kind) in queues {
+        let (worker, sender) = (worker.clone(), sender.clone());
+        let spawn = worker.host.spawn.clone();
+        spawn.spawn(Box::pin(async move {
+            pool::consume(worker, queue, kind).await;
+            sender.send_modify(|n| *n -= 1);
+        }));
+    }
+    worker.readiness.clear(Obstacle::Starting);
+    Ok(Running { open_pools })
+}
+
+/// Leaves when told to: at the first signal nothing new is taken, and when most of the time is over, or at the second
+/// signal, what still runs is interrupted and released.
+pub fn drain_on_signals(worker: &Arc<Worker>, drain_timeout: Duration) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let worker = worker.clone();
+    let spawn = worker.host.spawn.clone();
+    spawn.spawn(Box::pin(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = worker.drain.reached(Phase::Draining) => {}
+        }
+        tracing::info!("draining: nothing new is taken, what runs may finish; a second signal interrupts it");
+        worker.readiness.block(Obstacle::Draining, "draining");
+        worker.drain.advance(Phase::Draining);
+        let patience = drain_timeout.saturating_sub(LAST_PART.min(drain_timeout / 2));
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = worker.host.clock.sleep(patience) => {}
+        }
+        worker.drain.advance(Phase::Interrupting);
+    }));
+    Ok(())
+}

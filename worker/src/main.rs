@@ -1,0 +1,191 @@
+//! The command line of the fleet's binary.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use pipeline::spec::{CATALOGUE, Kind, kind};
+use pipeline::{MemoryClass, WorkerId};
+use worker::config::{self, ConfigArgs, Mode, Settings};
+use worker::run::{self, Progress, Report, RunArgs};
+use worker::worker::{ProgressSink, Worker};
+use worker::{backend, child, fleet, host, telemetry};
+
+/// The fleet's binary: pools of workers that carry out the stages of runs.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version, max_term_width = 100, after_help = "\
+People submit and watch runs with `producer`. To try everything in one process:
+  worker run --test-stages examples/hello/pipeline.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the queues of some stages until it is told to end
+    #[command(after_help = "\
+Examples:
+  worker pool --stages extract,validate
+  worker pool --stages train --classes large --memory-limit 32GiB
+  worker pool --stages all --test-stages --backend local:/var/lib/fleetline
+
+SIGTERM or SIGINT drains: nothing new is taken, what runs may finish; towards the end of --drain-timeout, or at a
+second signal, it is interrupted and released for others at no charge.")]
+    Pool {
+        /// Which stages, separated by commas; `all` for every one
+        #[arg(long, value_delimiter = ',', required = true, value_name = "STAGE,…")]
+        stages: Vec<String>,
+        /// Only these memory classes of them [default: every class that a stage has]
+        #[arg(long, value_delimiter = ',', value_name = "CLASS,…", value_parser = parse_class)]
+        classes: Vec<MemoryClass>,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Submits one run and carries it out, with the whole fleet in this process
+    #[command(after_help = "\
+Examples:
+  worker run --test-stages examples/hello/pipeline.toml
+  worker run pipeline.toml --set date=2026-11-23 --key nightly-2026-11-23 --json
+
+Exit codes: 0 SUCCEEDED, 5 FAILED, 6 HALTED, 7 CANCELLED, 2 the specification or a flag is wrong, 4 the key belongs to
+another specification, 1 anything else (the run may be open still: any pool goes on with it).")]
+    Run {
+        #[command(flatten)]
+        args: RunArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Lists the stages that there are
+    Stages,
+    /// One attempt in a process of its own; only pools start it
+    #[command(hide = true)]
+    Attempt,
+}
+
+fn parse_class(text: &str) -> Result<MemoryClass, String> {
+    let names = || MemoryClass::ALL.map(MemoryClass::as_str).join(", ");
+    MemoryClass::ALL.into_iter().find(|c| c.as_str() == text).ok_or_else(|| format!("there are {}", names()))
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Attempt => child::attempt_main(),
+        Command::Stages => {
+            for Kind { name, about, .. } in CATALOGUE {
+                println!("{name:12} {about}");
+            }
+            ExitCode::SUCCESS
+        }
+        Command::Pool { stages, classes, config } => in_runtime(pool(stages, classes, config)),
+        Command::Run { args, config } => in_runtime(run_one(args, config)),
+    }
+}
+
+fn in_runtime(command: impl Future<Output = Result<u8, Failure>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("error: cannot start the runtime: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(command).unwrap_or_else(|failure| {
+        eprintln!("error: {}", failure.message);
+        failure.code
+    });
+    // A stage that does not heed its interruption must not keep the process: its lease ends by itself.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// Why the command ended badly, and its exit code.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn usage(message: impl ToString) -> Self {
+        Self { code: 2, message: message.to_string() }
+    }
+
+    fn other(message: impl ToString) -> Self {
+        Self { code: 1, message: message.to_string() }
+    }
+}
+
+async fn pool(stages: Vec<String>, classes: Vec<MemoryClass>, config: ConfigArgs) -> Result<u8, Failure> {
+    let settings = config::load(config, Mode::Pool).map_err(Failure::usage)?;
+    let kinds = named_stages(&stages, settings.test_stages).map_err(Failure::usage)?;
+    let queues = fleet::queues_of(&kinds, &classes);
+    if queues.is_empty() {
+        return Err(Failure::usage("none of these stages is deployed in these classes"));
+    }
+    let worker = build(&settings, None, true)?;
+    fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
+    let names: Vec<String> = queues.iter().map(|(queue, _)| queue.to_string()).collect();
+    let running = fleet::start(&worker, queues, &settings).await.map_err(Failure::other)?;
+    tracing::info!(worker = %worker.id, "serves {}", names.join(", "));
+    running.ended(&worker).await;
+    tracing::info!("drained");
+    Ok(0)
+}
+
+fn named_stages(names: &[String], allows_test_stages: bool) -> Result<Vec<&'static Kind>, String> {
+    let is_allowed = |kind: &&Kind| allows_test_stages || !kind.for_tests;
+    if names == ["all"] {
+        let kinds: Vec<&Kind> = CATALOGUE.iter().filter(is_allowed).collect();
+        return match kinds.is_empty() {
+            true => Err("every stage that there is so far is only for tests: allow them with --test-stages".into()),
+            false => Ok(kinds),
+        };
+    }
+    names
+        .iter()
+        .map(|name| match kind(name) {
+            None => Err(format!("there is no stage {name:?}; `worker stages` lists them")),
+            Some(kind) if !is_allowed(&kind) => {
+                Err(format!("stage {name} is only for tests and first steps; allow it with --test-stages"))
+            }
+            Some(kind) => Ok(kind),
+        })
+        .collect()
+}
+
+/// Opens the backend and puts the worker together; also sets up logging, which wants to know both.
+fn build(settings: &Settings, progress: Option<ProgressSink>, shows_log: bool) -> Result<Arc<Worker>, Failure> {
+    let host = host::real_host(settings.test_clock_offset_ms);
+    let id = settings.worker_id.clone().unwrap_or_else(|| {
+        let id = format!("w-{}-{}", std::process::id(), host.random.hex(3));
+        WorkerId::new(id).expect("digits and letters make an id")
+    });
+    let opened = backend::open(settings, &id, &host).map_err(Failure::other)?;
+    let log = if shows_log { Some(settings.log_format) } else { None };
+    telemetry::init(log, &settings.log, opened.log_file.as_deref()).map_err(Failure::other)?;
+    fleet::build(settings, id, opened.backend, host, progress).map_err(Failure::other)
+}
+
+async fn run_one(args: RunArgs, config: ConfigArgs) -> Result<u8, Failure> {
+    let settings = config::load(config, Mode::Run).map_err(Failure::usage)?;
+    let refused = |e: run::RunError| Failure { code: e.exit_code(), message: e.to_string() };
+    let spec = run::load(&args, settings.test_stages).map_err(refused)?;
+    let progress = Progress::new(args.json);
+    // Log lines would tear the progress bars apart; they go to the worker's log file.
+    let worker = build(&settings, Some(progress.sink()), false)?;
+    fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
+    let queues = fleet::queues_of(&run::stages_of(&spec), &[]);
+    let running = fleet::start(&worker, queues, &settings).await.map_err(Failure::other)?;
+    let report = run::run(&worker, &spec, &args, progress).await;
+    running.ended(&worker).await;
+    let report = report.map_err(refused)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report).map_err(Failure::other)?);
+    } else {
+        println!("{report}");
+        if report.status == pipeline::RunStatus::Open {
+            eprintln!("{}", run::how_to_go_on(&report.run));
+        }
+    }
+    Ok(Report::exit_code(report.status))
+}

@@ -1,0 +1,211 @@
+//! `worker run SPEC`: the whole fleet in one process, for one run.
+
+mod progress;
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipeline::operate::{self, Submitted};
+use pipeline::plan::Birth;
+use pipeline::ports::{Host, PortError};
+use pipeline::spec::{self, Kind, Overrides, Parameter};
+use pipeline::{RunId, RunItem, RunStatus, Spec};
+
+use crate::drain::Phase;
+use crate::worker::Worker;
+
+pub use progress::Progress;
+pub use report::Report;
+
+/// How often the view of a run is brought up to date.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What `worker run` is told, besides the settings of the fleet.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The specification, a TOML file
+    pub spec: PathBuf,
+    /// Gives the specification's parameter NAME another value; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_set)]
+    pub set: Vec<(String, Parameter)>,
+    /// The run's id: the same key twice makes one run, which is then only watched
+    #[arg(long, value_name = "ID")]
+    pub key: Option<RunId>,
+    /// Prints one JSON object on the last line instead of a table, and no progress
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads `name=value`; the value is a number, true or false if it looks like one, and a text otherwise.
+fn parse_set(text: &str) -> Result<(String, Parameter), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    let parameter = match value {
+        "true" => Parameter::Bool(true),
+        "false" => Parameter::Bool(false),
+        _ => match (value.parse::<i64>(), value.parse::<f64>()) {
+            (Ok(n), _) => Parameter::Integer(n),
+            (Err(_), Ok(n)) if n.is_finite() => Parameter::Float(n),
+            _ => Parameter::Text(value.to_owned()),
+        },
+    };
+    Ok((name.to_owned(), parameter))
+}
+
+/// Why there was no run to wait for.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The specification cannot be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The specification is wrong.
+    #[error("{path} is not a valid specification:\n{problems}", path = path.display())]
+    Spec {
+        /// Which file.
+        path: PathBuf,
+        /// All that is wrong with it.
+        problems: spec::Problems,
+    },
+    /// A step's stage is for tests.
+    #[error("step {step} uses stage {stage}, which is only for tests and first steps; allow it with --test-stages")]
+    TestStage {
+        /// Which step.
+        step: pipeline::StepName,
+        /// Which stage.
+        stage: &'static str,
+    },
+    /// The key belongs to another run.
+    #[error("run {0} exists, of another specification; choose another --key")]
+    Conflict(RunId),
+    /// A file of our own could not be written.
+    #[error("cannot use the scratch folder: {0}")]
+    Scratch(#[source] std::io::Error),
+    /// The backend failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl RunError {
+    /// The process's exit code: 2 where the specification is to be mended, 4 for a conflict, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Read { .. } | Self::Spec { .. } | Self::TestStage { .. } => 2,
+            Self::Conflict(_) => 4,
+            Self::Scratch(_) | Self::Port(_) => 1,
+        }
+    }
+}
+
+/// Reads and checks the specification that `args` name.
+pub fn load(args: &RunArgs, allows_test_stages: bool) -> Result<Spec, RunError> {
+    let path = || args.spec.clone();
+    let text = std::fs::read_to_string(&args.spec).map_err(|source| RunError::Read { path: path(), source })?;
+    let overrides: Overrides = args.set.iter().cloned().collect();
+    let spec = spec::load(&text, &overrides).map_err(|problems| RunError::Spec { path: path(), problems })?;
+    match spec.steps.iter().find(|s| s.params.kind().for_tests && !allows_test_stages) {
+        Some(step) => Err(RunError::TestStage { step: step.step.clone(), stage: step.params.kind().name }),
+        None => Ok(spec),
+    }
+}
+
+/// The stages that a specification's run needs.
+pub fn stages_of(spec: &Spec) -> Vec<&'static Kind> {
+    let mut kinds: Vec<&'static Kind> = spec.steps.iter().map(|s| s.params.kind()).collect();
+    kinds.sort_by_key(|kind| kind.name);
+    kinds.dedup();
+    kinds
+}
+
+/// Submits a run of `spec`.
+async fn submit(worker: &Worker, spec: &Spec, key: Option<RunId>) -> Result<RunItem, RunError> {
+    let id = key.unwrap_or_else(|| fresh_id(spec, &worker.host));
+    // A loaded specification has a plan: loading checks it.
+    let plan = spec.plan().expect("a loaded specification makes a plan");
+    let birth = Birth {
+        id,
+        pipeline: spec.pipeline.clone(),
+        spec: spec.digest(),
+        max: spec.max(),
+        now: worker.host.clock.now(),
+        deadline: spec.deadline,
+    };
+    let file = tempfile::NamedTempFile::new_in(&worker.scratch).map_err(RunError::Scratch)?;
+    std::fs::write(file.path(), spec.canonical()).map_err(RunError::Scratch)?;
+    operate::publish_spec(&worker.backend, spec, file.path()).await?;
+    match operate::submit(&worker.backend, birth.item(&plan)).await? {
+        Submitted::New(run) | Submitted::Again(run) => Ok(run),
+        Submitted::Conflict(run) => Err(RunError::Conflict(run.id)),
+    }
+}
+
+/// `{pipeline}-{8 hexadecimal digits}`
+fn fresh_id(spec: &Spec, host: &Host) -> RunId {
+    let stem: String = spec.pipeline.as_str().chars().take(50).collect();
+    RunId::new(format!("{stem}-{}", host.random.hex(4))).expect("a shortened name and hexadecimal digits make an id")
+}
+
+/// Submits the run, shows it until it ends or the process is told to leave, and tells how it stands.
+pub async fn run(worker: &Arc<Worker>, spec: &Spec, args: &RunArgs, mut progress: Progress) -> Result<Report, RunError> {
+    let started = submit(worker, spec, args.key.clone()).await;
+    let run = match started {
+        Ok(run) => run,
+        Err(e) => {
+            worker.drain.advance(Phase::Interrupting);
+            return Err(e);
+        }
+    };
+    if !args.json {
+        eprintln!("run {} of pipeline {}", run.id, run.pipeline);
+    }
+    let seen = watch(worker, run, &mut progress).await;
+    worker.drain.advance(if args.json || seen.is_ok() { Phase::Draining } else { Phase::Interrupting });
+    let run = seen?;
+    let branches = worker.backend.runs.load_branches(&run.id, None).await?;
+    Ok(Report::new(&run, &branches))
+}
+
+/// The run when it ended, or when the process began to leave.
+async fn watch(worker: &Worker, mut run: RunItem, progress: &mut Progress) -> Result<RunItem, RunError> {
+    loop {
+        progress.show(&run);
+        if run.status != RunStatus::Open || !worker.drain.is_working() {
+            progress.finish();
+            return Ok(run);
+        }
+        tokio::select! {
+            biased;
+            () = worker.drain.reached(Phase::Draining) => {}
+            () = worker.backend.runs.wait_for_end(&run.id, LOOK) => {}
+        }
+        if let Some(now) = worker.backend.runs.load(&run.id).await? {
+            run = now;
+        }
+    }
+}
+
+/// What is told of a run that was left open because the process was told to leave.
+pub fn how_to_go_on(run: &str) -> String {
+    format!("run {run} stays open: any pool goes on with it, or `producer cancel {run}` ends it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_take_the_type_that_they_look_like() {
+        assert_eq!(parse_set("n=5"), Ok(("n".into(), Parameter::Integer(5))));
+        assert_eq!(parse_set("x=0.5"), Ok(("x".into(), Parameter::Float(0.5))));
+        assert_eq!(parse_set("b=true"), Ok(("b".into(), Parameter::Bool(true))));
+        assert_eq!(parse_set("d=2026-11-23"), Ok(("d".into(), Parameter::Text("2026-11-23".into()))));
+        assert_eq!(parse_set("e=a=b"), Ok(("e".into(), Parameter::Text("a=b".into()))));
+        assert_eq!(parse_set("t=inf"), Ok(("t".into(), Parameter::Text("inf".into()))));
+        assert!(parse_set("n").is_err());
+    }
+}
