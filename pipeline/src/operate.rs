@@ -1,12 +1,15 @@
 //! The few sequences of port calls that people and workers share. Everything in them may be done twice.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::artifact::ArtifactKey;
 use crate::id::{RunId, StepName};
 use crate::item::{Item, MemoryClass, RunItem, RunStatus};
+use crate::plan::Birth;
 use crate::ports::{Backend, Created, ErrorKind, Outbound, PortError, PortResult};
 use crate::protocol::{self, Drive, Outgoing, Resumed, Sweep};
+use crate::spec::Spec;
 use crate::time::Timestamp;
 use crate::update::{Applied, GuardedUpdate};
 
@@ -21,8 +24,42 @@ pub enum Submitted {
     Conflict(RunItem),
 }
 
-/// Creates a run once and sends its first message. The specification's canonical bytes must be published before,
-/// under [`ArtifactKey::Spec`]: see [`publish_spec`].
+/// Makes a run of `spec` once, under that id, and sends its first message. `file` holds the specification's canonical
+/// bytes ([`Spec::canonical`]).
+pub async fn submit_spec(
+    backend: &Backend,
+    spec: &Spec,
+    id: RunId,
+    now: Timestamp,
+    file: &Path,
+) -> PortResult<Submitted> {
+    let plan = spec.plan().map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        PortError::new(ErrorKind::Invalid, format!("the specification makes no plan: {}", errors.join("; ")))
+    })?;
+    let birth = Birth {
+        id,
+        pipeline: spec.pipeline.clone(),
+        spec: spec.digest(),
+        max: spec.max(),
+        now,
+        deadline: spec.deadline,
+    };
+    let (key, run) = (ArtifactKey::Spec(birth.spec), birth.item(&plan));
+    // Looked at first, so that a conflict leaves no specification behind that no run has.
+    if let Some(existing) = backend.runs.load(&run.id).await?.filter(|existing| existing.spec != run.spec) {
+        return Ok(Submitted::Conflict(existing));
+    }
+    backend.artifacts.publish(&key, file).await?;
+    let submitted = submit(backend, run).await?;
+    // Garbage collection may have removed the specification, with the last run that had it, between the two.
+    if backend.artifacts.size_bytes(&key).await?.is_none() {
+        backend.artifacts.publish(&key, file).await?;
+    }
+    Ok(submitted)
+}
+
+/// Creates a run once and sends its first message. Its specification must be published before: see [`submit_spec`].
 pub async fn submit(backend: &Backend, run: RunItem) -> PortResult<Submitted> {
     match backend.runs.create(&Item::Run(Box::new(run.clone()))).await? {
         Created::New => {
@@ -40,10 +77,7 @@ pub async fn submit(backend: &Backend, run: RunItem) -> PortResult<Submitted> {
                 return Ok(Submitted::Conflict(existing));
             }
             // Whoever created it may have died before it sent; if not, a claim removes the duplicate.
-            if existing
-                .frontier()
-                .is_some_and(|(_, work)| work.after.is_none() && work.attempt == 0)
-            {
+            if existing.frontier().is_some_and(|(_, work)| work.after.is_none() && work.attempt == 0) {
                 send_next(backend, protocol::drive(&existing)).await?;
             }
             Ok(Submitted::Again(existing))
@@ -52,12 +86,8 @@ pub async fn submit(backend: &Backend, run: RunItem) -> PortResult<Submitted> {
 }
 
 /// Publishes a specification's canonical bytes from a file that holds them.
-pub async fn publish_spec(backend: &Backend, spec: &crate::Spec, file: &std::path::Path) -> PortResult<()> {
-    backend
-        .artifacts
-        .publish(&ArtifactKey::Spec(spec.digest()), file)
-        .await
-        .map(|_| ())
+pub async fn publish_spec(backend: &Backend, spec: &Spec, file: &Path) -> PortResult<()> {
+    backend.artifacts.publish(&ArtifactKey::Spec(spec.digest()), file).await.map(|_| ())
 }
 
 /// Sends what a run needs, closing a full fan-out first. `class` of a successor is decided here: until stages'

@@ -3,7 +3,7 @@
 //! A suite is a module of cases, one for each promise of the port: plain async functions over a [`World`], which
 //! know no backend and no runtime. [`conformance_tests!`](crate::conformance_tests) makes a test of each:
 //!
-//! ```ignore
+//! ```text
 //! fn with_world(case: impl AsyncFnOnce(&World)) { /* make a world, and run the case in it to its end */ }
 //! pipeline::conformance_tests!(crate::with_world);
 //! ```
@@ -12,8 +12,10 @@
 //! drawn at random, so that cases may share a store; queues they share with nobody.
 
 pub mod artifacts;
+pub mod dead_letters;
 pub mod fleet;
 pub mod queue;
+pub mod races;
 pub mod registry;
 pub mod runs;
 pub mod strategies;
@@ -122,13 +124,13 @@ pub(crate) fn step(name: &str) -> StepName {
     StepName::new(name).expect("a valid name")
 }
 
-/// One test for each case of the suites `queue`, `artifacts`, `runs`, `updates`, `registry` and `fleet`, or of those
+/// One test for each case of the suites `queue`, `dead_letters`, `artifacts`, `runs`, `updates`, `races`, `registry` and `fleet`, or of those
 /// that are named after a semicolon. The path names a function that takes `impl AsyncFnOnce(&World)`, makes a world
 /// and runs the case in it; it is written as seen from the crate's root.
 #[macro_export]
 macro_rules! conformance_tests {
     ($with_world:path) => {
-        $crate::conformance_tests!($with_world; queue, artifacts, runs, updates, registry, fleet);
+        $crate::conformance_tests!($with_world; queue, dead_letters, artifacts, runs, updates, races, registry, fleet);
     };
     ($with_world:path; $($suite:ident),+) => {
         $(mod $suite {
@@ -146,9 +148,6 @@ macro_rules! conformance_tests {
             a_stale_receipt_has_no_power
             every_message_of_a_large_batch_arrives_once
             concurrent_receivers_share_the_messages
-            a_dead_letter_keeps_its_body_and_reason
-            a_redriven_letter_is_a_new_message
-            purged_letters_are_gone
             depth_counts_each_message_once
             a_long_poll_is_woken_by_a_send
             a_long_poll_is_woken_by_a_release
@@ -156,6 +155,13 @@ macro_rules! conformance_tests {
             ready_says_true_once_there_is_a_message
             queues_are_separate
             an_unknown_queue_is_empty
+        );
+    };
+    (@dead_letters $with_world:path) => {
+        $crate::conformance_tests!(@cases $with_world, dead_letters:
+            a_dead_letter_keeps_its_body_and_reason
+            a_redriven_letter_is_a_new_message
+            purged_letters_are_gone
         );
     };
     (@artifacts $with_world:path) => {
@@ -195,11 +201,15 @@ macro_rules! conformance_tests {
             an_update_of_nothing_is_refused
             every_guard_holds_and_refuses
             a_branch_is_born_by_its_first_claim
+            any_update_of_any_item_has_the_verdict_of_evaluate
+        );
+    };
+    (@races $with_world:path) => {
+        $crate::conformance_tests!(@cases $with_world, races:
             one_of_a_thousand_claims_wins
             one_of_a_hundred_births_wins
             racing_joins_lose_nothing
             racing_sweepers_move_the_next_check_once
-            any_update_of_any_item_has_the_verdict_of_evaluate
         );
     };
     (@registry $with_world:path) => {
@@ -240,8 +250,10 @@ mod tests {
         let list = include_str!("mod.rs");
         for suite in [
             include_str!("artifacts.rs"),
+            include_str!("dead_letters.rs"),
             include_str!("fleet.rs"),
             include_str!("queue.rs"),
+            include_str!("races.rs"),
             include_str!("registry.rs"),
             include_str!("runs.rs"),
             include_str!("updates.rs"),

@@ -6,17 +6,18 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 
 use super::World;
+use super::dead_letters::bury;
 use crate::id::StageName;
 use crate::item::{MemoryClass, QueueName};
-use crate::ports::{DeadLetterId, Delivery, Depth, ErrorKind, Outbound, Queue, Receipt};
+use crate::ports::{Delivery, Depth, ErrorKind, Outbound, Queue, Receipt};
 
-const NONE: Duration = Duration::ZERO;
+pub(super) const NONE: Duration = Duration::ZERO;
 const SHORT: Duration = Duration::from_secs(2);
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 /// Long enough for what is due to come, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-async fn send(world: &World, body: &str) {
+pub(super) async fn send(world: &World, body: &str) {
     send_to(world, &world.queues[0], vec![Outbound::now(body)]).await;
 }
 
@@ -29,25 +30,25 @@ async fn send_to(world: &World, queue: &QueueName, messages: Vec<Outbound>) {
     }
 }
 
-async fn receive(world: &World, visibility: Duration, wait: Duration) -> Vec<Delivery> {
+pub(super) async fn receive(world: &World, visibility: Duration, wait: Duration) -> Vec<Delivery> {
     let [queue, _] = &world.queues;
     let received = world.backend.queue.receive(queue, 10, visibility, wait).await;
     received.expect("received")
 }
 
 /// The one message that is there.
-async fn receive_one(world: &World, visibility: Duration) -> Delivery {
+pub(super) async fn receive_one(world: &World, visibility: Duration) -> Delivery {
     let mut received = receive(world, visibility, PATIENCE).await;
     assert_eq!(received.len(), 1, "{received:?}");
     received.pop().expect("there is one")
 }
 
-async fn depth(world: &World) -> Depth {
+pub(super) async fn depth(world: &World) -> Depth {
     let [queue, _] = &world.queues;
     world.backend.queue.depth(queue).await.expect("counted")
 }
 
-fn copy(receipt: &Receipt) -> Receipt {
+pub(super) fn copy(receipt: &Receipt) -> Receipt {
     Receipt::new(receipt.queue().clone(), receipt.token())
 }
 
@@ -261,91 +262,6 @@ pub async fn concurrent_receivers_share_the_messages(world: &World) {
     let bodies: Vec<String> = join_all(receivers).await.into_iter().flatten().collect();
     assert_eq!(bodies.len(), 40);
     assert_eq!(bodies.iter().collect::<BTreeSet<_>>().len(), 40);
-}
-
-async fn bury(world: &World, body: &str, reason: &str) {
-    send(world, body).await;
-    let delivery = receive_one(world, LONG).await;
-    let buried = world.backend.queue.dead_letter(delivery.receipt, reason).await;
-    buried.expect("buried");
-}
-
-/// Q1: every dead letter carries a reason.
-pub async fn a_dead_letter_keeps_its_body_and_reason(world: &World) {
-    bury(world, "poison", "message is not a JSON object: „x“").await;
-    assert!(
-        receive(world, LONG, NONE).await.is_empty(),
-        "it is delivered no more"
-    );
-    world.eventually(1, async || depth(world).await.dead).await;
-    let letters = world
-        .backend
-        .queue
-        .list_dead(&world.queues[0], 10)
-        .await
-        .expect("listed");
-    let [letter] = letters.as_slice() else {
-        panic!("one letter is wanted: {letters:?}");
-    };
-    assert_eq!(letter.body, "poison");
-    assert_eq!(letter.reason, "message is not a JSON object: „x“");
-    assert!(letter.receive_count >= 1);
-    let others = world
-        .backend
-        .queue
-        .list_dead(&world.queues[1], 10)
-        .await
-        .expect("listed");
-    assert!(others.is_empty(), "each queue has dead letters of its own");
-}
-
-/// With a new count of receives, and out of reach of the receipts of its first life.
-pub async fn a_redriven_letter_is_a_new_message(world: &World) {
-    let (queue, [name, _]) = (&world.backend.queue, &world.queues);
-    send(world, "second life").await;
-    let delivery = receive_one(world, LONG).await;
-    let old = copy(&delivery.receipt);
-    queue
-        .dead_letter(delivery.receipt, "too early")
-        .await
-        .expect("buried");
-    let letters = queue.list_dead(name, 10).await.expect("listed");
-    let mut ids: Vec<DeadLetterId> = letters.into_iter().map(|l| l.id).collect();
-    ids.push(DeadLetterId("no such letter".into()));
-    assert_eq!(queue.redrive(name, &ids).await.expect("redriven"), 1);
-    let delivery = receive_one(world, LONG).await;
-    assert_eq!(
-        (delivery.body.as_str(), delivery.receive_count),
-        ("second life", 1)
-    );
-    world.eventually(0, async || depth(world).await.dead).await;
-    if world.refuses_stale_receipts {
-        queue.ack(old).await.expect("a success that removes nothing");
-        assert_eq!(depth(world).await.in_flight, 1);
-    }
-    assert_eq!(queue.redrive(name, &ids).await.expect("nothing is left"), 0);
-}
-
-/// Those that are named, and no others.
-pub async fn purged_letters_are_gone(world: &World) {
-    let (queue, [name, _]) = (&world.backend.queue, &world.queues);
-    bury(world, "one", "first").await;
-    bury(world, "two", "second").await;
-    let letters = queue.list_dead(name, 10).await.expect("listed");
-    assert_eq!(letters.len(), 2, "{letters:?}");
-    let first = letters
-        .iter()
-        .find(|l| l.reason == "first")
-        .expect("listed")
-        .id
-        .clone();
-    let unknown = DeadLetterId("no such letter".into());
-    assert_eq!(
-        queue.purge_dead(name, &[first, unknown]).await.expect("purged"),
-        1
-    );
-    world.eventually(1, async || depth(world).await.dead).await;
-    assert!(receive(world, LONG, NONE).await.is_empty());
 }
 
 /// Visible, in flight, delayed, dead.

@@ -2,6 +2,7 @@
 
 mod load;
 mod params;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use params::{
     Allocate, CATALOGUE, Crash, CrashHow, FanOut, Flaky, FlakyHow, Kind, Noop, RegisterParams, Sleep,
     StageParams, Weight, kind,
 };
+pub use settings::{Setting, by_name};
 
 /// The longest a run may be allowed to take.
 pub const MAX_DEADLINE: Duration = Duration::from_secs(90 * 86_400);

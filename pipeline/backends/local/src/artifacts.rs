@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use async_trait::async_trait;
 use pipeline::artifact::{ArtifactKey, ArtifactRef, Origin};
@@ -12,8 +11,9 @@ use pipeline::digest::Sha256Digest;
 use pipeline::id::{ArtifactName, RunId, StepName};
 use pipeline::ports::{ArtifactStore, ErrorKind, Host, PortError, PortResult};
 
-use crate::beneath::Folder;
+use crate::beneath::{Folder, none_if_absent};
 use crate::error::Fault;
+use crate::scratch::Scratch;
 
 /// The artifacts.
 pub(crate) struct Artifacts {
@@ -28,6 +28,7 @@ impl Artifacts {
                 root: folder.join("artifacts"),
                 scratch: folder.join("tmp"),
                 read_only,
+                tidied: Once::new(),
             }),
             host: host.clone(),
         }
@@ -129,6 +130,8 @@ struct Places {
     root: PathBuf,
     scratch: PathBuf,
     read_only: bool,
+    /// Done once a process: removing what others left when they died.
+    tidied: Once,
 }
 
 impl Places {
@@ -138,6 +141,10 @@ impl Places {
         self.may_write()?;
         let source = File::open(file)?;
         let scratch = Scratch::create(&self.scratch)?;
+        self.tidied.call_once(|| {
+            // What cannot be removed is in nobody's way but the disk's; publishing goes on.
+            let _ = scratch.remove_abandoned();
+        });
         let (sha256, size_bytes) = copy(source, &scratch.file)?;
         scratch.file.sync_all()?;
         let artifact = ArtifactRef {
@@ -340,14 +347,6 @@ fn folders(folder: &Folder) -> io::Result<Vec<(String, Folder)>> {
     Ok(found)
 }
 
-fn none_if_absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
 /// Copies all bytes, and says what they were.
 fn copy(source: impl Read, destination: &File) -> io::Result<(Sha256Digest, u64)> {
     struct Tee<'a, R>(R, &'a File);
@@ -359,33 +358,4 @@ fn copy(source: impl Read, destination: &File) -> io::Result<(Sha256Digest, u64)
         }
     }
     Sha256Digest::of_reader(Tee(source, destination))
-}
-
-/// A file that is being written; removed when it is dropped, whatever happened.
-struct Scratch {
-    folder: Folder,
-    name: String,
-    file: File,
-}
-
-impl Scratch {
-    fn create(folder: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let folder = Folder::root(folder)?;
-        loop {
-            let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            match folder.create(&name) {
-                Ok(file) => return Ok(Self { folder, name, file }),
-                // Left by a process that died and had our number.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(e),
-            }
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = self.folder.remove(&self.name);
-    }
 }

@@ -120,3 +120,12 @@ fn refuse_link(error: Errno) -> io::Error {
         error => error.into(),
     }
 }
+
+/// None instead of the error that there is no such file or folder.
+pub(crate) fn none_if_absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}

@@ -167,3 +167,65 @@ fn file_system(error: &io::Error) -> (ErrorKind, &'static str) {
         _ => (ErrorKind::Unavailable, PASSING),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each group, as SQLite and the system number them, and what people read.
+    #[test]
+    fn each_failure_has_its_kind_and_says_what_to_do() {
+        use rusqlite::ffi;
+        for (code, kind, text) in [
+            (ffi::SQLITE_FULL, ErrorKind::Unavailable, "free some space"),
+            (ffi::SQLITE_BUSY, ErrorKind::Unavailable, "another program"),
+            (
+                ffi::SQLITE_BUSY_SNAPSHOT,
+                ErrorKind::Unavailable,
+                "another program",
+            ),
+            (ffi::SQLITE_LOCKED, ErrorKind::Unavailable, "another program"),
+            (ffi::SQLITE_CORRUPT, ErrorKind::Corrupt, "restore"),
+            (ffi::SQLITE_NOTADB, ErrorKind::Corrupt, "restore"),
+            (ffi::SQLITE_READONLY, ErrorKind::Denied, "make it writable"),
+            (
+                ffi::SQLITE_READONLY_DIRECTORY,
+                ErrorKind::Denied,
+                "make it writable",
+            ),
+            (ffi::SQLITE_READONLY_DBMOVED, ErrorKind::NotFound, "put it back"),
+            (ffi::SQLITE_CANTOPEN, ErrorKind::Denied, "cannot be opened"),
+            (
+                ffi::SQLITE_IOERR_FSYNC,
+                ErrorKind::Unavailable,
+                "see the system's log",
+            ),
+            (ffi::SQLITE_TOOBIG, ErrorKind::Invalid, "smaller"),
+            (ffi::SQLITE_CONSTRAINT, ErrorKind::Invalid, "report it"),
+            (ffi::SQLITE_ERROR, ErrorKind::Corrupt, "restore"),
+        ] {
+            let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let error = Fault::Sqlite(failure).explain("send messages");
+            assert_eq!(error.kind(), kind, "{code}: {error}");
+            let line = error.to_string();
+            assert!(
+                line.starts_with("cannot send messages: ") && line.contains(text),
+                "{code}: {line}"
+            );
+        }
+        for (number, kind) in [
+            (rustix::io::Errno::NOSPC, ErrorKind::Unavailable),
+            (rustix::io::Errno::DQUOT, ErrorKind::Unavailable),
+            (rustix::io::Errno::MFILE, ErrorKind::Unavailable),
+            (rustix::io::Errno::IO, ErrorKind::Unavailable),
+            (rustix::io::Errno::ACCESS, ErrorKind::Denied),
+            (rustix::io::Errno::ROFS, ErrorKind::Denied),
+            (rustix::io::Errno::NOTDIR, ErrorKind::Denied),
+            (rustix::io::Errno::NOENT, ErrorKind::NotFound),
+            (rustix::io::Errno::EXIST, ErrorKind::Conflict),
+        ] {
+            let error = Fault::from(number).explain("publish an artifact");
+            assert_eq!(error.kind(), kind, "{number}: {error}");
+        }
+    }
+}

@@ -20,6 +20,7 @@ mod artifacts;
 mod beneath;
 mod error;
 mod fleet;
+mod items;
 mod lock;
 mod logs;
 mod queue;
@@ -27,6 +28,7 @@ mod reader;
 mod registry;
 mod runs;
 mod schema;
+mod scratch;
 mod wake;
 mod writer;
 
@@ -58,7 +60,8 @@ pub enum Durability {
 pub struct Options {
     /// What an acknowledged write survives.
     pub durability: Durability,
-    /// Nothing is created and nothing written; every writing call answers `Denied`.
+    /// Nothing is stored; every call that would, and [`pipeline::ports::RunStore::server_time`], answers `Denied`. (Who
+    /// waits still puts a socket into `wake/`, where it may, so that it is woken.)
     pub read_only: bool,
     /// How long to wait for other programs (not for other processes of ours) that hold the database locked.
     pub busy_wait: Duration,

@@ -6,7 +6,7 @@ use pipeline::ports::PortResult;
 use rusqlite::Connection;
 
 use crate::error::Fault;
-use crate::schema::Database;
+use crate::schema::{Database, Opened};
 
 /// Connections for reading, as many as threads have read at the same time.
 ///
@@ -14,11 +14,11 @@ use crate::schema::Database;
 /// about 20 µs they cost less than handing them to another thread would.
 pub(crate) struct Readers {
     database: Database,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Opened>>,
 }
 
 impl Readers {
-    pub(crate) fn new(database: Database, first: Connection) -> Self {
+    pub(crate) fn new(database: Database, first: Opened) -> Self {
         Self {
             database,
             idle: Mutex::new(vec![first]),
@@ -34,13 +34,13 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let answer = idle
             .map_or_else(|| self.database.connect(), Ok)
-            .and_then(|connection| Ok((read(&connection)?, connection)));
+            .and_then(|opened| Ok((read(opened.checked()?)?, opened)));
         match answer {
-            Ok((answer, connection)) => {
+            Ok((answer, opened)) => {
                 self.idle
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .push(connection);
+                    .push(opened);
                 Ok(answer)
             }
             // A connection that failed is not used again: the next one finds out anew how things are.

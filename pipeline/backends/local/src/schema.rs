@@ -1,10 +1,11 @@
 //! The database's form, and how an older one becomes the present one.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pipeline::ports::{ErrorKind, PortError};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::error::Fault;
 use crate::lock::TurnLock;
@@ -16,11 +17,49 @@ const APPLICATION_ID: i32 = 0x466c_6565;
 /// was released never changes: a change of the form is a new step at the end.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
 
+/// An open database.
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    path: PathBuf,
+    /// The file's device and number.
+    identity: (u64, u64),
+}
+
+impl Opened {
+    fn new(connection: Connection, path: &Path) -> Result<Self, Fault> {
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+
+    /// The connection, unless the file was moved or deleted since: the system would let us write to it until the
+    /// end of days, and nobody would ever read that.
+    pub(crate) fn checked(&self) -> Result<&Connection, Fault> {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            return Ok(&self.connection);
+        }
+        Err(Fault::Port(PortError::new(
+            ErrorKind::NotFound,
+            format!(
+                "the database {} was moved or deleted while it was in use: put it back, or restart",
+                self.path.display()
+            ),
+        )))
+    }
+}
+
+fn identity(path: &Path) -> Result<(u64, u64), Fault> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 /// Which database, and how to open it.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     /// The file.
-    pub(crate) path: std::path::PathBuf,
+    pub(crate) path: PathBuf,
     /// Nothing may be written.
     pub(crate) read_only: bool,
     /// How long to wait for other programs that hold it locked.
@@ -29,8 +68,8 @@ pub(crate) struct Database {
 
 impl Database {
     /// Another connection, for reading or for writing.
-    pub(crate) fn connect(&self) -> Result<Connection, Fault> {
-        self.connect_with(false)
+    pub(crate) fn connect(&self) -> Result<Opened, Fault> {
+        Opened::new(self.connect_with(false)?, &self.path)
     }
 
     fn connect_with(&self, create: bool) -> Result<Connection, Fault> {
@@ -57,7 +96,8 @@ impl Database {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
             Err(rusqlite::Error::SqliteFailure(failure, _))
-                if failure.code == rusqlite::ErrorCode::CannotOpen && !has_log(&self.path) =>
+                if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+                    && !has_log(&self.path) =>
             {
                 let path = self.path.to_string_lossy();
                 let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -72,7 +112,7 @@ impl Database {
     }
 
     /// Opens the database, makes it if there is none, and brings it to the present form.
-    pub(crate) fn prepare(&self, folder: &Path) -> Result<Connection, Fault> {
+    pub(crate) fn prepare(&self, folder: &Path) -> Result<Opened, Fault> {
         if self.read_only && !self.path.exists() {
             return Err(Fault::Port(PortError::new(
                 ErrorKind::NotFound,
@@ -105,7 +145,7 @@ impl Database {
             connection.pragma_update(None, "journal_mode", "wal")?;
             self.migrate(&mut connection)?;
         }
-        Ok(connection)
+        Opened::new(connection, &self.path)
     }
 
     fn migrate(&self, connection: &mut Connection) -> Result<(), Fault> {

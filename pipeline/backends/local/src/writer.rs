@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::Durability;
 use crate::error::Fault;
 use crate::lock::TurnLock;
-use crate::schema::Database;
+use crate::schema::{Database, Opened};
 use crate::wake::{Topic, Wake};
 
 /// The most jobs in one transaction: it bounds how long the other processes wait for their turn.
@@ -199,16 +199,22 @@ impl Writer {
         }
     }
 
-    fn sender(&self, action: &str) -> PortResult<&Sender<Box<dyn Job>>> {
-        if let Some(sender) = self.sender.get() {
-            return Ok(sender);
-        }
+    /// `Denied` if the folder was opened for reading only.
+    pub(crate) fn may_write(&self, action: &str) -> PortResult<()> {
         if self.database.read_only {
             return Err(PortError::new(
                 ErrorKind::Denied,
                 format!("cannot {action}: the folder was opened for reading only"),
             ));
         }
+        Ok(())
+    }
+
+    fn sender(&self, action: &str) -> PortResult<&Sender<Box<dyn Job>>> {
+        if let Some(sender) = self.sender.get() {
+            return Ok(sender);
+        }
+        self.may_write(action)?;
         let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = self.sender.get() {
             return Ok(sender);
@@ -241,26 +247,35 @@ struct Thread {
     folder: PathBuf,
     durability: Durability,
     /// Opened by the first group, and again after a group failed.
-    opened: Option<(Connection, TurnLock)>,
+    opened: Option<(Opened, TurnLock)>,
 }
 
 impl Thread {
     fn serve(&mut self, jobs: &Receiver<Box<dyn Job>>, wake: &Wake) {
         let mut topics = Vec::new();
         while let Ok(first) = jobs.recv() {
-            let mut group = vec![first];
             topics.clear();
-            let done = self
-                .commit(&mut group, jobs, &mut topics)
-                .map_err(|fault| GroupFailure::from(fault.explain("write to the database")));
-            if done.is_err() {
-                topics.clear();
-                self.opened = None;
-            }
-            for job in group {
-                job.answer(&done);
-            }
+            self.serve_group(&mut vec![first], jobs, &mut topics);
             wake.tell(&mut topics);
+        }
+    }
+
+    /// Commits a group and answers it; who is to be woken is in `topics`.
+    fn serve_group(
+        &mut self,
+        group: &mut Vec<Box<dyn Job>>,
+        jobs: &Receiver<Box<dyn Job>>,
+        topics: &mut Vec<Topic>,
+    ) {
+        let done = self
+            .commit(group, jobs, topics)
+            .map_err(|fault| GroupFailure::from(fault.explain("write to the database")));
+        if done.is_err() {
+            topics.clear();
+            self.opened = None;
+        }
+        for job in group.drain(..) {
+            job.answer(&done);
         }
     }
 
@@ -274,11 +289,12 @@ impl Thread {
         if self.opened.is_none() {
             self.opened = Some((self.connect()?, TurnLock::open(&self.folder)?));
         }
-        let Some((connection, lock)) = &self.opened else {
+        let Some((opened, lock)) = &self.opened else {
             return Ok(());
         };
         // Before the transaction, so that it is unlocked after the transaction has ended, however it ends.
         let _turn = lock.lock()?;
+        let connection = opened.checked()?;
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let mut at = 0;
         while let Some(job) = group.get_mut(at) {
@@ -296,8 +312,9 @@ impl Thread {
         Ok(transaction.commit()?)
     }
 
-    fn connect(&self) -> Result<Connection, Fault> {
-        let connection = self.database.connect()?;
+    fn connect(&self) -> Result<Opened, Fault> {
+        let opened = self.database.connect()?;
+        let connection = &opened.connection;
         let synchronous = match self.durability {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
@@ -305,6 +322,9 @@ impl Thread {
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "cache_size", -16_384)?;
         connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-        Ok(connection)
+        Ok(opened)
     }
 }
+
+#[cfg(test)]
+mod tests;

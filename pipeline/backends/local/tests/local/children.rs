@@ -18,7 +18,7 @@ const ROLE: &str = "FLEETLINE_TEST_ROLE";
 
 /// What a child does in the folder, until it is done or killed.
 #[derive(Debug, Clone, Copy)]
-pub enum Role {
+pub(crate) enum Role {
     /// Claims every run `race-…`, and writes a line for each that it won.
     Claim,
     /// Sends messages and creates runs without end, and writes a line for each that was acknowledged.
@@ -30,14 +30,14 @@ pub enum Role {
 }
 
 /// A child, and what it says, line by line.
-pub struct Running {
-    pub child: Child,
-    pub lines: std::io::Lines<BufReader<ChildStdout>>,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
     /// Its next line; fails if it ended.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         self.lines.next().expect("the child goes on").expect("text")
     }
 }
@@ -50,7 +50,7 @@ impl Drop for Running {
 }
 
 /// The command that starts a child.
-pub fn command(program: &Path, role: Role, folder: &Path) -> Command {
+pub(crate) fn command(program: &Path, role: Role, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .args(["--exact", "children::role", "--nocapture", "--quiet"])
@@ -60,7 +60,7 @@ pub fn command(program: &Path, role: Role, folder: &Path) -> Command {
 }
 
 /// Starts a child.
-pub fn start(role: Role, folder: &Path) -> Running {
+pub(crate) fn start(role: Role, folder: &Path) -> Running {
     let program = std::env::current_exe().expect("this test's own binary");
     let mut child = command(&program, role, folder).spawn().expect("started");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
@@ -97,12 +97,12 @@ fn say(line: &str) {
 }
 
 /// The name of the nth run of a race.
-pub fn racer(nth: usize) -> RunId {
+pub(crate) fn racer(nth: usize) -> RunId {
     RunId::new(format!("race-{nth}")).expect("valid")
 }
 
 /// A claim of its first step by somebody.
-pub fn racing_claim(run: &RunId, owner: &str) -> GuardedUpdate {
+pub(crate) fn racing_claim(run: &RunId, owner: &str) -> GuardedUpdate {
     let work = Work {
         run: run.clone(),
         step: StepName::new("first").expect("valid"),
@@ -126,7 +126,7 @@ pub fn racing_claim(run: &RunId, owner: &str) -> GuardedUpdate {
 }
 
 /// Claims `race-0`, `race-1`, … until one is missing; the names of those that were won.
-pub async fn claim_each(local: &Local, owner: &str) -> Vec<String> {
+pub(crate) async fn claim_each(local: &Local, owner: &str) -> Vec<String> {
     let mut won = Vec::new();
     for nth in 0.. {
         let run = racer(nth);

@@ -4,7 +4,7 @@ use pipeline::conformance::World;
 
 use crate::host;
 
-pub fn with_world(case: impl AsyncFnOnce(&World)) {
+pub(crate) fn with_world(case: impl AsyncFnOnce(&World)) {
     let folder = host::folder();
     host::block_on(async {
         let local = host::open(folder.path());

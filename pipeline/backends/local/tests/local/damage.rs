@@ -295,7 +295,20 @@ fn a_folder_that_vanished_is_an_error() {
         let local = host::open(&data);
         send(&local).await.expect("sent");
         fs::remove_dir_all(&data).expect("removed");
-        let error = send(&local).await.expect_err("gone");
-        assert_ne!(error.kind(), ErrorKind::Invalid, "{error}");
+        is(
+            &send(&local).await.expect_err("gone"),
+            ErrorKind::NotFound,
+            "moved or deleted",
+        );
+        let queue = "one".parse().expect("a valid name");
+        let error = local.backend.queue.depth(&queue).await.expect_err("gone");
+        is(&error, ErrorKind::NotFound, "moved or deleted");
+        // Somebody made it anew: it is found again.
+        send(&host::open(&data)).await.expect("sent");
+        send(&local).await.expect("sent to the new one");
+        assert_eq!(
+            local.backend.queue.depth(&queue).await.expect("counted").visible,
+            2
+        );
     });
 }

@@ -59,7 +59,7 @@ impl Spawn for System {
     clippy::disallowed_methods,
     reason = "the implementation of the clock starts here"
 )]
-pub fn host() -> Host {
+pub(crate) fn host() -> Host {
     let system = Arc::new(System(Instant::now()));
     Host {
         clock: Arc::clone(&system) as Arc<dyn Clock>,
@@ -69,7 +69,7 @@ pub fn host() -> Host {
 }
 
 /// Runs a future on a runtime of its own, with two threads.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -79,17 +79,17 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Another handle on the folder.
-pub fn open(folder: &Path) -> Local {
+pub(crate) fn open(folder: &Path) -> Local {
     backend_local::open(folder, &Options::default(), &host()).expect("opened")
 }
 
 /// An empty folder, removed when dropped.
-pub fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     TempDir::with_prefix("fleetline-").expect("a temporary folder")
 }
 
 /// A world over an open folder; its scratch folder is made beside the backend's own.
-pub fn world(local: &Local) -> World {
+pub(crate) fn world(local: &Local) -> World {
     let scratch = local.folder.join("scratch-of-the-test");
     std::fs::create_dir_all(&scratch).expect("made");
     World {

@@ -187,3 +187,28 @@ fn a_folder_opened_for_reading_takes_no_artifacts() {
         assert_eq!(error.kind(), ErrorKind::Denied);
     });
 }
+
+/// A process that died left half an artifact: a day later it is cleared away, and what is being written is not.
+#[test]
+fn abandoned_scratch_files_are_removed() {
+    let folder = host::folder();
+    host::block_on(async {
+        let local = host::open(folder.path());
+        let scratch = folder.path().join("tmp");
+        for (name, hours) in [("1-0", 25), ("2-0", 23)] {
+            let file = fs::File::create(scratch.join(name)).expect("made");
+            let now = file.metadata().expect("there").modified().expect("known");
+            let then = now - std::time::Duration::from_secs(hours * 3600);
+            file.set_modified(then).expect("set");
+        }
+        let source = folder.path().join("source");
+        fs::write(&source, "bytes").expect("written");
+        let published = local.backend.artifacts.publish(&key("model.bin"), &source).await;
+        published.expect("published");
+        let left: Vec<_> = fs::read_dir(&scratch)
+            .expect("there")
+            .map(|e| e.expect("read").file_name())
+            .collect();
+        assert_eq!(left, ["2-0"]);
+    });
+}
