@@ -33,7 +33,7 @@ build: ready ## Build everything
 
 .PHONY: demo
 demo: ready ## Run the hello pipeline with the whole fleet in one process
-	cargo run --locked -p worker -- run examples/hello/pipeline.toml $(ARGS)
+	cargo run --locked -p worker -- run --test-stages examples/hello/pipeline.toml $(ARGS)
 
 # The end-to-end tests start the real binaries, so these are built first: from the same packages and targets
 # as the tests, hence with the same features, and nothing is compiled twice.

@@ -1,1 +1,66 @@
-//! To be written.
+//! The people's binary as a library: what people do to runs, and what they see of them.
+//!
+//! It knows the ports of [`pipeline::ports`] and no stage. Only [`backend`] names a backend, only [`cli`] reads the
+//! environment, only [`host`] touches the clock. It stays small: it starts in milliseconds.
+
+pub mod backend;
+pub mod cli;
+pub mod commands;
+pub mod dates;
+pub mod diff;
+pub mod exit;
+pub mod garbage;
+pub mod host;
+pub mod render;
+pub mod session;
+pub mod view;
+pub mod waiting;
+pub mod watching;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::exit::{Exit, Failure};
+
+/// Parses the command line, does what it says, and says how that ended.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to be done if even this cannot be written.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            render::complain(&format!("cannot start: {error}"));
+            return Exit::Error.into();
+        }
+    };
+    let exit = match runtime.block_on(run(cli)) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if !matches!(failure, Failure::ReaderGone) {
+                render::complain(&failure.to_string());
+            }
+            failure.exit()
+        }
+    };
+    exit.into()
+}
+
+async fn run(mut cli: cli::Cli) -> Result<Exit, Failure> {
+    let host = host::real();
+    cli.command.prepare(host.clock.now())?;
+    let backend = backend::open(&cli.global.backend, cli.command.access(), &host)?;
+    let session = session::Session {
+        backend,
+        host,
+        output: render::Output::new(cli.global.json, cli.global.is_coloured()),
+    };
+    commands::perform(&session, cli.command).await
+}

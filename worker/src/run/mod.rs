@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::operate::{self, Submitted};
-use pipeline::plan::Birth;
 use pipeline::ports::{Host, PortError};
-use pipeline::spec::{self, Kind, Overrides, Parameter};
+use pipeline::spec::{self, Kind, Setting};
 use pipeline::{RunId, RunItem, RunStatus, Spec};
 
 use crate::drain::Phase;
@@ -28,29 +27,14 @@ pub struct RunArgs {
     /// The specification, a TOML file
     pub spec: PathBuf,
     /// Gives the specification's parameter NAME another value; may be given several times
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_set)]
-    pub set: Vec<(String, Parameter)>,
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<Setting>,
     /// The run's id: the same key twice makes one run, which is then only watched
     #[arg(long, value_name = "ID")]
     pub key: Option<RunId>,
     /// Prints one JSON object on the last line instead of a table, and no progress
     #[arg(long)]
     pub json: bool,
-}
-
-/// Reads `name=value`; the value is a number, true or false if it looks like one, and a text otherwise.
-fn parse_set(text: &str) -> Result<(String, Parameter), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
-    let parameter = match value {
-        "true" => Parameter::Bool(true),
-        "false" => Parameter::Bool(false),
-        _ => match (value.parse::<i64>(), value.parse::<f64>()) {
-            (Ok(n), _) => Parameter::Integer(n),
-            (Err(_), Ok(n)) if n.is_finite() => Parameter::Float(n),
-            _ => Parameter::Text(value.to_owned()),
-        },
-    };
-    Ok((name.to_owned(), parameter))
 }
 
 /// Why there was no run to wait for.
@@ -72,6 +56,9 @@ pub enum RunError {
         /// All that is wrong with it.
         problems: spec::Problems,
     },
+    /// A parameter cannot be set so.
+    #[error("{0}")]
+    Set(String),
     /// A step's stage is for tests.
     #[error("step {step} uses stage {stage}, which is only for tests and first steps; allow it with --test-stages")]
     TestStage {
@@ -95,7 +82,7 @@ impl RunError {
     /// The process's exit code: 2 where the specification is to be mended, 4 for a conflict, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Read { .. } | Self::Spec { .. } | Self::TestStage { .. } => 2,
+            Self::Read { .. } | Self::Spec { .. } | Self::Set(_) | Self::TestStage { .. } => 2,
             Self::Conflict(_) => 4,
             Self::Scratch(_) | Self::Port(_) => 1,
         }
@@ -106,7 +93,7 @@ impl RunError {
 pub fn load(args: &RunArgs, allows_test_stages: bool) -> Result<Spec, RunError> {
     let path = || args.spec.clone();
     let text = std::fs::read_to_string(&args.spec).map_err(|source| RunError::Read { path: path(), source })?;
-    let overrides: Overrides = args.set.iter().cloned().collect();
+    let overrides = spec::by_name(&text, args.set.clone()).map_err(RunError::Set)?;
     let spec = spec::load(&text, &overrides).map_err(|problems| RunError::Spec { path: path(), problems })?;
     match spec.steps.iter().find(|s| s.params.kind().for_tests && !allows_test_stages) {
         Some(step) => Err(RunError::TestStage { step: step.step.clone(), stage: step.params.kind().name }),
@@ -125,20 +112,10 @@ pub fn stages_of(spec: &Spec) -> Vec<&'static Kind> {
 /// Submits a run of `spec`.
 async fn submit(worker: &Worker, spec: &Spec, key: Option<RunId>) -> Result<RunItem, RunError> {
     let id = key.unwrap_or_else(|| fresh_id(spec, &worker.host));
-    // A loaded specification has a plan: loading checks it.
-    let plan = spec.plan().expect("a loaded specification makes a plan");
-    let birth = Birth {
-        id,
-        pipeline: spec.pipeline.clone(),
-        spec: spec.digest(),
-        max: spec.max(),
-        now: worker.host.clock.now(),
-        deadline: spec.deadline,
-    };
     let file = tempfile::NamedTempFile::new_in(&worker.scratch).map_err(RunError::Scratch)?;
     std::fs::write(file.path(), spec.canonical()).map_err(RunError::Scratch)?;
-    operate::publish_spec(&worker.backend, spec, file.path()).await?;
-    match operate::submit(&worker.backend, birth.item(&plan)).await? {
+    let now = worker.host.clock.now();
+    match operate::submit_spec(&worker.backend, spec, id, now, file.path()).await? {
         Submitted::New(run) | Submitted::Again(run) => Ok(run),
         Submitted::Conflict(run) => Err(RunError::Conflict(run.id)),
     }
@@ -192,20 +169,4 @@ async fn watch(worker: &Worker, mut run: RunItem, progress: &mut Progress) -> Re
 /// What is told of a run that was left open because the process was told to leave.
 pub fn how_to_go_on(run: &str) -> String {
     format!("run {run} stays open: any pool goes on with it, or `producer cancel {run}` ends it")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_take_the_type_that_they_look_like() {
-        assert_eq!(parse_set("n=5"), Ok(("n".into(), Parameter::Integer(5))));
-        assert_eq!(parse_set("x=0.5"), Ok(("x".into(), Parameter::Float(0.5))));
-        assert_eq!(parse_set("b=true"), Ok(("b".into(), Parameter::Bool(true))));
-        assert_eq!(parse_set("d=2026-11-23"), Ok(("d".into(), Parameter::Text("2026-11-23".into()))));
-        assert_eq!(parse_set("e=a=b"), Ok(("e".into(), Parameter::Text("a=b".into()))));
-        assert_eq!(parse_set("t=inf"), Ok(("t".into(), Parameter::Text("inf".into()))));
-        assert!(parse_set("n").is_err());
-    }
 }

@@ -1,0 +1,52 @@
+//! One file per command: its arguments with their help, and what it does.
+
+pub mod artifacts;
+pub mod cancel;
+pub mod dead_letters;
+pub mod diff;
+pub mod extend;
+pub mod gc;
+pub mod list;
+pub mod logs;
+pub mod models;
+pub mod pause;
+pub mod resume;
+pub mod show;
+pub mod submit;
+pub mod unpause;
+pub mod watch;
+pub mod workers;
+
+use clap::builder::PossibleValuesParser;
+use pipeline::spec::CATALOGUE;
+
+use crate::cli::Command;
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+
+/// Does what the command says.
+pub async fn perform(session: &Session, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Submit(args) => submit::perform(session, args).await,
+        Command::Watch(args) => watch::perform(session, &args.run).await,
+        Command::List(args) => list::perform(session, args).await,
+        Command::Show(args) => show::perform(session, args).await,
+        Command::Logs(args) => logs::perform(session, args).await,
+        Command::Cancel(args) => cancel::perform(session, args).await,
+        Command::Resume(args) => resume::perform(session, args).await,
+        Command::Extend(args) => extend::perform(session, args).await,
+        Command::Pause(args) => pause::perform(session, args).await,
+        Command::Unpause(args) => unpause::perform(session, args).await,
+        Command::Workers(args) => workers::perform(session, args).await,
+        Command::Diff(args) => diff::perform(session, args).await,
+        Command::DeadLetters(command) => dead_letters::perform(session, command).await,
+        Command::Artifacts(command) => artifacts::perform(session, command).await,
+        Command::Models(command) => models::perform(session, command).await,
+        Command::Gc(args) => gc::perform(session, args).await,
+    }
+}
+
+/// The names of all stages: a wrong one is answered with its nearest.
+fn stage_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(CATALOGUE.iter().map(|kind| kind.name))
+}

@@ -1,0 +1,271 @@
+//! `producer show`: one run, its steps, and why it waits.
+
+use std::time::Duration;
+
+use pipeline::item::{BranchItem, RunItem, StepState};
+use pipeline::{RunId, Timestamp};
+use serde::Serialize;
+
+use crate::commands::list::took;
+use crate::exit::{Exit, Failure};
+use crate::render::{Cell, Table, ago, duration, printable, size, until};
+use crate::session::Session;
+use crate::view::{RunView, StepView, state, state_colour, status_colour};
+use crate::waiting::{self, Reason, ReasonView, Surroundings, why_waits};
+
+/// Show a run: its steps, and why it waits.
+///
+/// SPENT is how many crashes, passing failures and deaths of memory the step has used up of what it may. The row of a
+/// fanned-out step sums up its branches: all attempts, the longest duration, the largest memory, all artifacts. A
+/// branch has a row of its own while it is tried and when it failed for good.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  producer show nightly-2026-11-23
+  producer show nightly-2026-11-23 --branches
+  producer show nightly-2026-11-23 --json | jq '.waits'
+
+JSON: {run: {…, as in list}, steps: [{step, ordinal, stage, state, class, attempts, spent, branches, \
+duration_ms, peak_memory_bytes, cached, version, ready_at, started_at, lease_until, ended_at, artifacts, \
+fault}], waits: [{kind, text}]}. Steps come in the plan's order, each followed by its branches, which have \
+an ordinal. spent is {crash, transient, memory}, branches {total, settled, failed}, an artifact {name, \
+sha256, size_bytes}, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
+backing_off, joining, paused, no_worker, queued, message_lost, larger_class, overdue, deadline.")]
+pub struct Args {
+    /// The run's id
+    #[arg(value_name = "RUN")]
+    run: RunId,
+    /// Show every branch of fanned-out steps
+    #[arg(long)]
+    branches: bool,
+}
+
+#[derive(Serialize)]
+struct View {
+    run: RunView,
+    steps: Vec<StepView>,
+    waits: Vec<ReasonView>,
+}
+
+pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failure> {
+    let run = session.run(&args.run).await?;
+    let branches = branches_of(session, &run).await?;
+    let around = surroundings(session, &run, &branches).await?;
+    let reasons = why_waits(&run, &branches, &around);
+    let steps = StepView::all(&run, &branches);
+    if session.output.is_json() {
+        let waits = reasons.iter().map(|reason| ReasonView {
+            kind: reason.kind(),
+            text: reason.text(around.now),
+        });
+        session.output.json(&View {
+            run: RunView::of(&run),
+            steps,
+            waits: waits.collect(),
+        })?;
+    } else {
+        print(session, &run, &steps, &reasons, args.branches, around.now)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// All branches of a run; nothing is asked for if no step is fanned out.
+pub(super) async fn branches_of(session: &Session, run: &RunItem) -> Result<Vec<BranchItem>, Failure> {
+    if run.steps.values().any(pipeline::StepItem::is_fanned) {
+        Ok(session.backend.runs.load_branches(&run.id, None).await?)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// Everything that [`why_waits`] looks at.
+pub(super) async fn surroundings(
+    session: &Session,
+    run: &RunItem,
+    branches: &[BranchItem],
+) -> Result<Surroundings, Failure> {
+    let now = session.now();
+    let mut around = Surroundings {
+        now,
+        ..Surroundings::default()
+    };
+    let queues = waiting::queues(run, branches);
+    if queues.is_empty() {
+        return Ok(around);
+    }
+    around.pauses = session.backend.fleet.pauses().await?;
+    around.workers = session.backend.fleet.workers(now).await?;
+    for queue in queues {
+        let depth = session.backend.queue.depth(&queue).await?;
+        around.depths.insert(queue, depth);
+    }
+    Ok(around)
+}
+
+fn print(
+    session: &Session,
+    run: &RunItem,
+    steps: &[StepView],
+    reasons: &[Reason],
+    all_branches: bool,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let output = &session.output;
+    let field = |name: &str, value: &str| output.line(&format!("{name:10}{}", printable(value)));
+    field("run", run.id.as_str())?;
+    field("pipeline", run.pipeline.as_str())?;
+    output.line(&format!(
+        "{:10}{}",
+        "status",
+        output.paint(run.status.as_str(), status_colour(run.status))
+    ))?;
+    if let Some(reason) = &run.reason {
+        field("reason", reason)?;
+    }
+    field(
+        "created",
+        &format!("{} ({})", run.created_at, ago(now, run.created_at)),
+    )?;
+    match run.ended_at {
+        Some(at) => field(
+            "ended",
+            &format!("{at} ({}, after {})", ago(now, at), took(run, now)),
+        )?,
+        None => field(
+            "deadline",
+            &format!("{} ({})", run.deadline, until(now, run.deadline)),
+        )?,
+    }
+    if let Some(parent) = &run.parent {
+        field("resumes", parent.as_str())?;
+    }
+    if let Some(registered) = &run.registered {
+        let alias = registered
+            .promoted
+            .as_ref()
+            .map_or("no alias".into(), ToString::to_string);
+        field(
+            "model",
+            &format!("{} ({alias}): {}", registered.model, registered.reason),
+        )?;
+    }
+    field("spec", &run.spec.to_string())?;
+    output.line("")?;
+
+    let shown = |view: &&StepView| {
+        view.ordinal.is_none() || all_branches || view.state != StepState::Committed && view.attempts > 0
+    };
+    let mut table = Table::new(&HEADINGS);
+    for view in steps.iter().filter(shown) {
+        table.row(row(view, steps, run));
+    }
+    output.table(&table)?;
+
+    let faults: Vec<String> = steps
+        .iter()
+        .filter(shown)
+        .filter_map(|view| view.fault.as_ref().map(|fault| (view.label(), fault)))
+        .map(|(label, f)| {
+            format!(
+                "  {label}, attempt {}, {} ({}): {}",
+                f.attempt, f.at, f.class, f.message
+            )
+        })
+        .collect();
+    section(session, "Last faults", &faults)?;
+    let waits: Vec<String> = reasons
+        .iter()
+        .map(|reason| format!("  {}", reason.text(now)))
+        .collect();
+    section(session, "Waiting", &waits)
+}
+
+const HEADINGS: [&str; 10] = [
+    "STEP",
+    "STAGE",
+    "STATE",
+    "ATTEMPTS",
+    "SPENT",
+    "CLASS",
+    "TOOK",
+    "MEMORY",
+    "ARTIFACTS",
+    "FAULT",
+];
+
+/// The row of a step or branch. A fanned-out step does nothing itself: its row sums up its branches.
+fn row(view: &StepView, steps: &[StepView], run: &RunItem) -> [Cell; HEADINGS.len()] {
+    let is_fanned = view.branches.is_some();
+    let parts: Vec<&StepView> = if is_fanned {
+        steps
+            .iter()
+            .filter(|v| v.step == view.step && v.ordinal.is_some())
+            .collect()
+    } else {
+        vec![view]
+    };
+    let attempts: u32 = parts.iter().map(|v| v.attempts).sum();
+    let took = parts.iter().filter_map(|v| v.duration_ms).max();
+    let memory = parts.iter().filter_map(|v| v.peak_memory_bytes).max();
+    let artifacts = parts.iter().flat_map(|v| &v.artifacts);
+    let (n, size_bytes) = artifacts.fold((0u32, 0u64), |(n, sum), a| {
+        (n + 1, sum.saturating_add(a.size_bytes))
+    });
+    let is_cached = !parts.is_empty() && parts.iter().all(|v| v.cached);
+    let of_branches = view.branches.as_ref().map_or_else(String::new, |b| {
+        format!(" {}/{}", b.settled, b.total.map_or("?".into(), |n| n.to_string()))
+    });
+    [
+        Cell::new(if view.ordinal.is_some() {
+            format!("  {}", view.label())
+        } else {
+            view.label()
+        }),
+        Cell::new(&view.stage),
+        Cell::new(format!("{}{of_branches}", state(view.state))).coloured(state_colour(view.state)),
+        Cell::new(attempts.to_string()).right(),
+        Cell::maybe(spent(view, run)),
+        Cell::new(view.class),
+        Cell::maybe(
+            took.map(|ms| duration(Duration::from_millis(ms)) + if is_cached { " (cached)" } else { "" }),
+        )
+        .right(),
+        Cell::maybe(memory.map(size)).right(),
+        Cell::maybe((n > 0).then(|| format!("{n}, {}", size(size_bytes)))).right(),
+        Cell::maybe(view.fault.as_ref().map(|f| f.class)),
+    ]
+}
+
+/// `2 of 3 crashes` and the like; none if nothing was spent.
+fn spent(view: &StepView, run: &RunItem) -> Option<String> {
+    let budgets = [
+        ("crash", view.spent.crash, run.max.crash),
+        ("transient", view.spent.transient, run.max.transient),
+        ("memory", view.spent.memory, run.max.memory),
+    ];
+    // A step that is being worked on has its claim charged as a crash until it ends.
+    let is_at_work = view.state == StepState::Running;
+    let parts: Vec<String> = budgets
+        .iter()
+        .map(|(name, spent, max)| {
+            (
+                name,
+                spent.saturating_sub(u32::from(is_at_work && *name == "crash")),
+                max,
+            )
+        })
+        .filter(|(_, spent, _)| *spent > 0)
+        .map(|(name, spent, max)| format!("{name} {spent}/{max}"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn section(session: &Session, heading: &str, lines: &[String]) -> Result<(), Failure> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    session.output.line(&format!("\n{heading}"))?;
+    lines
+        .iter()
+        .try_for_each(|line| session.output.line(&printable(line)))
+}
