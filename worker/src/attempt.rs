@@ -76,6 +76,8 @@ impl Ended {
 /// Carries claimed work out, to the answer of its message.
 pub async fn carry_out(worker: &Arc<Worker>, queue: &QueueName, claimed: Claimed, receipt: Receipt, received_at: Duration) {
     let clock = &worker.host.clock;
+    let Held { work: on, attempt, .. } = &claimed.held;
+    tracing::debug!(run.id = %on.run, step = %on.step, branch = on.branch, stage = %queue, attempt, "claimed");
     if claimed.step.attempt == 1
         && let Some(ready_at) = claimed.step.ready_at
         && let Some(started_at) = claimed.step.started_at

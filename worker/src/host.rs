@@ -29,18 +29,29 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// A wall clock that is `offset_ms` ahead of the system's.
-    #[allow(clippy::disallowed_methods, reason = "this is the implementation of the `Clock` port")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the implementation of the `Clock` port"
+    )]
     pub fn new(offset_ms: i64) -> Self {
-        Self { offset_ms, start: Instant::now() }
+        Self {
+            offset_ms,
+            start: Instant::now(),
+        }
     }
 }
 
 #[async_trait]
-#[allow(clippy::disallowed_methods, reason = "this is the implementation of the `Clock` port")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the implementation of the `Clock` port"
+)]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // A clock before 1970 is as wrong as one at 1970: the comparison with the backend's clock finds both.
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(pipeline::time::millis(since_epoch).saturating_add_signed(self.offset_ms))
     }
 
@@ -67,7 +78,10 @@ impl Random for SystemRandom {
 #[derive(Debug)]
 pub struct TokioSpawn(pub Handle);
 
-#[allow(clippy::disallowed_methods, reason = "this is the implementation of the `Spawn` port")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the implementation of the `Spawn` port"
+)]
 impl Spawn for TokioSpawn {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         // Detached: whoever wants to know when it ends has it say so.
@@ -105,7 +119,9 @@ mod tests {
         let (before, monotonic) = (right.now(), right.monotonic());
         right.sleep(Duration::from_millis(20)).await;
         assert!(right.now().since(before) >= Duration::from_millis(19));
-        assert!(right.monotonic().checked_sub(monotonic).expect("never goes back") >= Duration::from_millis(20));
+        assert!(
+            right.monotonic().checked_sub(monotonic).expect("never goes back") >= Duration::from_millis(20)
+        );
         let difference = ahead.now().since(right.now());
         assert!(difference >= Duration::from_secs(3_590) && difference <= Duration::from_secs(3_610));
         assert!(ahead.monotonic() < Duration::from_secs(60));
@@ -116,7 +132,10 @@ mod tests {
     async fn blocking_work_starts_unasked_and_its_panic_is_told() {
         let host = real_host(0);
         let (sent, received) = tokio::sync::oneshot::channel();
-        drop(host.spawn.blocking(Box::new(move || sent.send(()).unwrap_or_default())));
+        drop(
+            host.spawn
+                .blocking(Box::new(move || sent.send(()).unwrap_or_default())),
+        );
         received.await.expect("runs though nobody polls");
         let panicked = host.spawn.blocking(Box::new(|| panic!("on {}", "purpose"))).await;
         assert_eq!(panicked, Err("on purpose".to_owned()));

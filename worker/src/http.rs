@@ -45,17 +45,26 @@ impl Default for Readiness {
 impl Readiness {
     /// Not ready: [`Obstacle::Starting`] stands in the way until it is cleared.
     pub fn new() -> Self {
-        Self(Mutex::new(BTreeMap::from([(Obstacle::Starting, "starting".to_owned())])))
+        Self(Mutex::new(BTreeMap::from([(
+            Obstacle::Starting,
+            "starting".to_owned(),
+        )])))
     }
 
     /// Something stands in the way; `reason` is for people.
     pub fn block(&self, obstacle: Obstacle, reason: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(obstacle, reason.into());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(obstacle, reason.into());
     }
 
     /// It does not any more.
     pub fn clear(&self, obstacle: Obstacle) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&obstacle);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&obstacle);
     }
 
     /// Everything that stands in the way, one reason a line; none if the process is ready.
@@ -160,8 +169,14 @@ mod tests {
         let endpoint = Endpoint::bind(any).await.expect("there is a free port");
         let address = endpoint.address();
         assert_ne!(address.port(), 0);
-        let taken = Endpoint::bind(address).await.expect_err("the port is taken").to_string();
-        assert!(taken.contains("in use already") && taken.contains(&address.to_string()), "{taken}");
+        let taken = Endpoint::bind(address)
+            .await
+            .expect_err("the port is taken")
+            .to_string();
+        assert!(
+            taken.contains("in use already") && taken.contains(&address.to_string()),
+            "{taken}"
+        );
 
         let (metrics, readiness) = (Arc::new(Metrics::new()), Arc::new(Readiness::new()));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -171,15 +186,24 @@ mod tests {
         let asking = async {
             assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200"));
             let starting = ask(address, "/readyz").await;
-            assert!(starting.starts_with("HTTP/1.1 503") && starting.ends_with("starting\n"), "{starting}");
+            assert!(
+                starting.starts_with("HTTP/1.1 503") && starting.ends_with("starting\n"),
+                "{starting}"
+            );
             readiness.clear(Obstacle::Starting);
             assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200"));
             readiness.block(Obstacle::Draining, "draining");
             readiness.block(Obstacle::Backend, "the backend does not answer");
             let blocked = ask(address, "/readyz").await;
-            assert!(blocked.ends_with("the backend does not answer\ndraining\n"), "{blocked}");
+            assert!(
+                blocked.ends_with("the backend does not answer\ndraining\n"),
+                "{blocked}"
+            );
             let shown = ask(address, "/metrics").await;
-            assert!(shown.contains("text/plain; version=0.0.4") && shown.contains("process_cpu_seconds_total"), "{shown}");
+            assert!(
+                shown.contains("text/plain; version=0.0.4") && shown.contains("process_cpu_seconds_total"),
+                "{shown}"
+            );
             assert!(ask(address, "/").await.starts_with("HTTP/1.1 404"));
             drop(stop);
         };

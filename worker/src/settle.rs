@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pipeline::item::{Fault, FaultClass, MAX_BRANCHES, Measured};
 use pipeline::ports::{PortResult, Receipt};
-use pipeline::protocol::{self, Ending, Next};
+use pipeline::protocol::{self, Ending, Held, Next};
 use pipeline::stage::Outcome;
 use pipeline::update::{Applied, GuardedUpdate};
 use pipeline::{Item, Manifest, MemoryClass, QueueName, RunItem, RunStatus, StepState, operate};
@@ -80,7 +80,11 @@ impl Settling<'_> {
         };
         match self.commit(ending, manifest, measured).await {
             Ok(Some(item)) => {
-                self.worker.moments.reach(Moment::Committed, &self.claimed.held.work).await;
+                let Held { work, attempt, .. } = &self.claimed.held;
+                tracing::debug!(
+                    run.id = %work.run, step = %work.step, branch = work.branch, stage = %self.queue, attempt, "committed"
+                );
+                self.worker.moments.reach(Moment::Committed, work).await;
                 (name, self.drive(item).await.map(|()| Answer::Ack))
             }
             Ok(None) => self.lost(&Lost::Lease("the commit came too late".into())),

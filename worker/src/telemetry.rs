@@ -41,7 +41,11 @@ pub enum TelemetryError {
 
 /// Sets up the logs of this process, once: to standard error as `format` says (not at all if there is none, because
 /// progress is shown there), and as JSON lines to the end of `file` if there is one. Panics become log lines too.
-pub fn init(format: Option<LogFormat>, filter: &LogFilter, file: Option<&Path>) -> Result<(), TelemetryError> {
+pub fn init(
+    format: Option<LogFormat>,
+    filter: &LogFilter,
+    file: Option<&Path>,
+) -> Result<(), TelemetryError> {
     let is_terminal = io::stderr().is_terminal();
     let is_text = match format {
         Some(LogFormat::Auto) => is_terminal,
@@ -49,25 +53,42 @@ pub fn init(format: Option<LogFormat>, filter: &LogFilter, file: Option<&Path>) 
         Some(LogFormat::Json) | None => false,
     };
     let text = is_text.then(|| {
-        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).with_target(false)
+        tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(is_terminal)
+            .with_target(false)
     });
     let json = (!is_text && format.is_some()).then(|| JsonLines::new(io::stderr()));
     let file = file.map(open).transpose()?.map(JsonLines::new);
     // The innermost layer's filter would hold for all of them; this one is global on purpose.
-    tracing_subscriber::registry().with(filter.targets()).with(text).with(json).with(file).try_init()?;
+    tracing_subscriber::registry()
+        .with(filter.targets())
+        .with(text)
+        .with(json)
+        .with(file)
+        .try_init()?;
     std::panic::set_hook(Box::new(|panic| {
-        let at = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+        let at = panic
+            .location()
+            .map_or_else(|| "somewhere".to_owned(), ToString::to_string);
         tracing::error!(at, "panicked: {}", panic.payload_as_str().unwrap_or("no message"));
     }));
     Ok(())
 }
 
 fn open(path: &Path) -> Result<File, TelemetryError> {
-    let failed = |error| TelemetryError::File { path: path.to_owned(), error };
+    let failed = |error| TelemetryError::File {
+        path: path.to_owned(),
+        error,
+    };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    OpenOptions::new().create(true).append(true).open(path).map_err(failed)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(failed)
 }
 
 /// Writes every event as one line of JSON, in one write: lines of several processes that append to one file do not mix.
@@ -113,11 +134,18 @@ where
         }
         let line = fields.line(now(), event.metadata());
         // Nobody is left to be told that the log cannot be written.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+        let _ = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&line);
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "when a line was written, for people; nothing is decided by it")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "when a line was written, for people; nothing is decided by it"
+)]
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp(pipeline::time::millis(since_epoch.unwrap_or(Duration::ZERO)))
@@ -214,7 +242,10 @@ mod tests {
 
     impl Write for Writes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").push(String::from_utf8(bytes.to_vec()).expect("text"));
+            self.0
+                .lock()
+                .expect("not poisoned")
+                .push(String::from_utf8(bytes.to_vec()).expect("text"));
             Ok(bytes.len())
         }
 
@@ -231,29 +262,56 @@ mod tests {
             .with(JsonLines::new(writes.clone()))
             .with(JsonLines::new(twice.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            let span = tracing::info_span!("attempt", run.id = "r-1", step = "train", attempt = 1, stage = tracing::field::Empty);
+            let span = tracing::info_span!(
+                "attempt",
+                run.id = "r-1",
+                step = "train",
+                attempt = 1,
+                stage = tracing::field::Empty
+            );
             span.record("stage", "noop");
             let _entered = span.enter();
             let inner = tracing::info_span!("inner", branch = 3).entered();
-            tracing::info!(attempt = 2, duration_ms = 15u64, ok = true, "done: {}", "a \"quoted\"\nword");
+            tracing::info!(
+                attempt = 2,
+                duration_ms = 15u64,
+                ok = true,
+                "done: {}",
+                "a \"quoted\"\nword"
+            );
             drop(inner);
             tracing::debug!("too fine");
             tracing::warn!(error = %io::Error::other("no"), ratio = f64::NAN);
         });
         let lines = writes.0.lock().expect("not poisoned").clone();
         assert_eq!(lines, *twice.0.lock().expect("not poisoned"));
-        let [first, second] = &lines[..] else { panic!("two lines, one write each: {lines:?}") };
+        let [first, second] = &lines[..] else {
+            panic!("two lines, one write each: {lines:?}")
+        };
         assert!(first.ends_with('\n') && first.matches('\n').count() == 1);
         let mut value: Value = serde_json::from_str(first).expect("is JSON");
-        let timestamp = value.as_object_mut().expect("an object").remove("timestamp").expect("is there");
-        assert_eq!(timestamp.as_str().map(str::len), Some("2026-11-23T00:00:00.000Z".len()));
+        let timestamp = value
+            .as_object_mut()
+            .expect("an object")
+            .remove("timestamp")
+            .expect("is there");
+        assert_eq!(
+            timestamp.as_str().map(str::len),
+            Some("2026-11-23T00:00:00.000Z".len())
+        );
         let expected = serde_json::json!({
             "level": "INFO", "target": "worker::telemetry::tests", "message": "done: a \"quoted\"\nword",
             "attempt": 2, "duration_ms": 15, "ok": true, "branch": 3, "run.id": "r-1", "step": "train", "stage": "noop",
         });
         assert_eq!(value, expected);
-        assert!(second.contains("\"error\":\"no\"") && second.contains("\"ratio\":null"), "{second}");
-        assert!(second.contains("\"attempt\":1") && !second.contains("branch"), "{second}");
+        assert!(
+            second.contains("\"error\":\"no\"") && second.contains("\"ratio\":null"),
+            "{second}"
+        );
+        assert!(
+            second.contains("\"attempt\":1") && !second.contains("branch"),
+            "{second}"
+        );
     }
 
     #[test]
@@ -262,10 +320,14 @@ mod tests {
         let path = folder.path().join("logs").join("worker.jsonl");
         for _ in 0..2 {
             let layer = JsonLines::new(open(&path).expect("opens"));
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || tracing::info!("line"));
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+                tracing::info!("line")
+            });
         }
         assert_eq!(std::fs::read_to_string(&path).expect("reads").lines().count(), 2);
-        let error = open(&path.join("below-a-file")).expect_err("a file is no folder").to_string();
+        let error = open(&path.join("below-a-file"))
+            .expect_err("a file is no folder")
+            .to_string();
         assert!(error.starts_with("cannot write logs to "), "{error}");
     }
 }

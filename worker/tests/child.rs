@@ -16,7 +16,8 @@ const MIB: u64 = 1024 * 1024;
 /// A request to do one step, and the folder that it lies in.
 fn request(stage: &str, params: &str, attempt: u32) -> (ChildRequest, TempDir) {
     let folder = tempfile::tempdir().expect("makes a folder");
-    let text = format!("pipeline = \"test\"\n[[steps]]\nstep = \"only\"\nstage = \"{stage}\"\nparams = {params}\n");
+    let text =
+        format!("pipeline = \"test\"\n[[steps]]\nstep = \"only\"\nstage = \"{stage}\"\nparams = {params}\n");
     let assignment = Assignment {
         run: RunId::new("r").expect("valid"),
         step: StepName::new("only").expect("valid"),
@@ -87,12 +88,24 @@ async fn memory_and_progress_are_told() {
         Told::Stderr(line) => panic!("nothing to complain of: {line}"),
     })
     .await;
-    assert_eq!((&small.end, &large.end), (&End::Outcome(Outcome::Advance), &End::Outcome(Outcome::Advance)));
+    assert_eq!(
+        (&small.end, &large.end),
+        (&End::Outcome(Outcome::Advance), &End::Outcome(Outcome::Advance))
+    );
     assert_eq!(progress.len(), 7, "16 MiB at a time: {progress:?}");
-    assert!(progress.is_sorted() && progress.last() == Some(&1.0), "{progress:?}");
-    let (small_bytes, large_bytes) = (small.peak_memory_bytes.expect("known"), large.peak_memory_bytes.expect("known"));
+    assert!(
+        progress.is_sorted() && progress.last() == Some(&1.0),
+        "{progress:?}"
+    );
+    let (small_bytes, large_bytes) = (
+        small.peak_memory_bytes.expect("known"),
+        large.peak_memory_bytes.expect("known"),
+    );
     let difference = large_bytes - small_bytes;
-    assert!((90 * MIB..100 * MIB).contains(&difference), "96 MiB more, but {difference} bytes are told");
+    assert!(
+        (90 * MIB..100 * MIB).contains(&difference),
+        "96 MiB more, but {difference} bytes are told"
+    );
     assert!(large.cpu_ms.expect("known") < 10_000);
 }
 
@@ -102,7 +115,10 @@ async fn what_takes_too_much_memory_dies_of_memory() {
     let (mut request, _folder) = request("allocate", "{ mib = 2000 }", 1);
     request.memory_limit_bytes = Some(64 * MIB);
     let ended = run(request).await;
-    assert!(matches!(ended.end, End::Failed(StageError::OutOfMemory { .. })), "{ended:?}");
+    assert!(
+        matches!(ended.end, End::Failed(StageError::OutOfMemory { .. })),
+        "{ended:?}"
+    );
     let peak = ended.peak_memory_bytes.expect("known");
     assert!(peak < 160 * MIB, "it came to {peak} bytes");
 }
@@ -114,7 +130,10 @@ async fn the_pool_looks_at_resident_memory_itself() {
     let (mut request, _folder) = request("sleep", "{ ms = 600000 }", 1);
     request.memory_limit_bytes = Some(64 * 1024);
     let ended = run(request).await;
-    assert_eq!(ended.end, End::Failed(StageError::OutOfMemory { needed_bytes: None }));
+    assert_eq!(
+        ended.end,
+        End::Failed(StageError::OutOfMemory { needed_bytes: None })
+    );
 }
 
 #[tokio::test]
@@ -145,13 +164,19 @@ async fn a_panic_is_one_line_of_standard_error() {
     })
     .await;
     let [line] = &lines[..] else { panic!("{lines:?}") };
-    assert!(line.contains("crash.rs") && line.contains("attempt 1 was told to panic"), "{line}");
+    assert!(
+        line.contains("crash.rs") && line.contains("attempt 1 was told to panic"),
+        "{line}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_told_to_stop_stops_at_its_next_checkpoint() {
     let (request, _folder) = request("sleep", "{ ms = 60000 }", 1);
-    assert_eq!(run_and_stop(request, Stop::Soon).await.end, End::Failed(StageError::Interrupted));
+    assert_eq!(
+        run_and_stop(request, Stop::Soon).await.end,
+        End::Failed(StageError::Interrupted)
+    );
 }
 
 #[tokio::test]
@@ -169,7 +194,11 @@ async fn what_does_not_stop_is_killed_after_the_grace_period() {
     let (host, (_sender, stop)) = (real_host(0), watch::channel(Stop::Soon));
     let ended = run_in_child(request, &host, stop, &mut |_| {}).await;
     assert_eq!(ended.end, End::Killed);
-    assert!(host.clock.monotonic() >= Duration::from_millis(300), "{:?}", host.clock.monotonic());
+    assert!(
+        host.clock.monotonic() >= Duration::from_millis(300),
+        "{:?}",
+        host.clock.monotonic()
+    );
 }
 
 #[tokio::test]
@@ -190,6 +219,8 @@ async fn what_cannot_be_started_may_be_tried_again() {
     let (mut request, _folder) = request("sleep", "{ ms = 1 }", 1);
     request.program = "/nowhere/worker".into();
     let ended = run(request).await;
-    let End::Failed(StageError::Transient { message, .. }) = &ended.end else { panic!("{ended:?}") };
+    let End::Failed(StageError::Transient { message, .. }) = &ended.end else {
+        panic!("{ended:?}")
+    };
     assert!(message.starts_with("cannot start a child process: "), "{message}");
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::Either;
 use pipeline::spec::{Overrides, load};
-use pipeline::stage::{Assignment, Outcome};
+use pipeline::stage::{Assignment, Outcome, StageError};
 use pipeline::{RunId, StepName};
 use tokio::sync::watch;
 use worker::child::{ChildRequest, End, Ended, Stop, Told, run_in_child};
@@ -22,16 +22,48 @@ const DONE: &str = r#"echo '{"ended":{"how":{"outcome":"advance"},"peak_memory_b
 const CRASHES: &[(&str, &str, &str)] = &[
     ("silent", "read request", "ended without a word about its outcome"),
     ("deaf", "exit 0", "ended without a word about its outcome"),
-    ("garbage", "echo hello; sleep 600", "wrote something that is no report"),
-    ("not-utf8", r"printf '\377\n'; sleep 600", "wrote something that is no report"),
-    ("half", r#"printf '{"progress":0.'"#, "a report that is too long, or has no end"),
-    ("endless", "cat /dev/zero", "a report that is too long, or has no end"),
-    ("chatty", r#"while :; do echo '{"progress":0.5}'; done"#, "wrote more than 1000 reports"),
-    ("unknown", r#"echo '{"progress":0.5,"more":1}'; sleep 600"#, "wrote something that is no report"),
-    ("liar", r#"DONE; echo '{"progress":1}'; sleep 600"#, "went on reporting after its last report"),
+    (
+        "garbage",
+        "echo hello; sleep 600",
+        "wrote something that is no report",
+    ),
+    (
+        "not-utf8",
+        r"printf '\377\n'; sleep 600",
+        "wrote something that is no report",
+    ),
+    (
+        "half",
+        r#"printf '{"progress":0.'"#,
+        "a report that is too long, or has no end",
+    ),
+    (
+        "endless",
+        "cat /dev/zero",
+        "a report that is too long, or has no end",
+    ),
+    (
+        "chatty",
+        r#"while :; do echo '{"progress":0.5}'; done"#,
+        "wrote more than 1000 reports",
+    ),
+    (
+        "unknown",
+        r#"echo '{"progress":0.5,"more":1}'; sleep 600"#,
+        "wrote something that is no report",
+    ),
+    (
+        "liar",
+        r#"DONE; echo '{"progress":1}'; sleep 600"#,
+        "went on reporting after its last report",
+    ),
     ("sour", "DONE; exit 9", "ended with exit code 9"),
     ("wounded", "DONE; kill -SEGV $$", "SIGSEGV"),
-    ("wordy", "echo one >&2; echo two >&2; exit 4", "ended with exit code 4; its last words: two"),
+    (
+        "wordy",
+        "echo one >&2; echo two >&2; exit 4",
+        "ended with exit code 4; its last words: two",
+    ),
 ];
 
 fn request(program: &Path, folder: &Path) -> ChildRequest {
@@ -74,10 +106,20 @@ async fn children_that_break_the_rules_are_told_and_leave_nothing_behind() {
     let grandparent = script("grandparent", "sleep 600 & echo $! > $TMPDIR/grandchild; DONE");
     let deserter = script(
         "deserter",
-        "setsid sh -c 'touch $TMPDIR/deserted; exec sleep 20' & until [ -e $TMPDIR/deserted ]; do :; done; DONE",
+        "setsid sh -c 'echo $$ > $TMPDIR/deserted; exec sleep 20' & until [ -s $TMPDIR/deserted ]; do :; done; DONE",
     );
-    let noisy = script("noisy", "i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i+1)); done; DONE");
-    let long = script("long", "head -c 100000 /dev/zero | tr '\\0' x >&2; echo >&2; DONE");
+    let noisy = script(
+        "noisy",
+        "i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i+1)); done; DONE",
+    );
+    let long = script(
+        "long",
+        "head -c 100000 /dev/zero | tr '\\0' x >&2; echo >&2; DONE",
+    );
+    let starved = script(
+        "starved",
+        "echo memory allocation of 17 bytes failed >&2; kill -ABRT $$",
+    );
     let stuck = script("stuck", "sleep 600");
 
     let request = |program: &Path| request(program, folder.path());
@@ -86,21 +128,47 @@ async fn children_that_break_the_rules_are_told_and_leave_nothing_behind() {
 
     for (program, (name, _, words)) in crashing.iter().zip(CRASHES) {
         let ended = run(request(program), &mut |_| {}).await;
-        let End::Crashed { how } = &ended.end else { panic!("{name}: {ended:?}") };
-        assert!(how.starts_with("the child process ") && how.contains(words), "{name}: {how}");
+        let End::Crashed { how } = &ended.end else {
+            panic!("{name}: {ended:?}")
+        };
+        assert!(
+            how.starts_with("the child process ") && how.contains(words),
+            "{name}: {how}"
+        );
     }
+
+    // What Rust says when an allocation fails.
+    let ended = run(request(&starved), &mut |_| {}).await;
+    assert_eq!(
+        ended.end,
+        End::Failed(StageError::OutOfMemory {
+            needed_bytes: Some(17)
+        })
+    );
 
     // What it started goes with it.
     assert_eq!(run(request(&grandparent), &mut |_| {}).await.end, done);
     let grandchild = fs::read_to_string(folder.path().join("grandchild")).expect("was written");
-    let left = processes().into_iter().find(|process| process.id == grandchild.trim() && !process.is_dead);
+    let left = processes()
+        .into_iter()
+        .find(|process| process.id == grandchild.trim() && !process.is_dead);
     assert_eq!(left, None);
 
     // What left its process group and holds its pipes does not hold us up.
     if cfg!(target_os = "linux") {
         let clock = real_host(0).clock;
         assert_eq!(run(request(&deserter), &mut |_| {}).await.end, done);
-        assert!(clock.monotonic() < Duration::from_secs(15), "it sleeps for twenty: {:?}", clock.monotonic());
+        assert!(
+            clock.monotonic() < Duration::from_secs(15),
+            "it sleeps for twenty: {:?}",
+            clock.monotonic()
+        );
+        let deserted = fs::read_to_string(folder.path().join("deserted")).expect("was written");
+        let killed = Command::new("kill")
+            .arg(deserted.trim())
+            .status()
+            .expect("kill is there");
+        assert!(killed.success(), "it was there all the time");
     }
 
     let mut lines = Vec::new();
@@ -112,11 +180,20 @@ async fn children_that_break_the_rules_are_told_and_leave_nothing_behind() {
     assert_eq!(run(request(&noisy), &mut listen).await.end, done);
     let dropped: u64 = lines
         .iter()
-        .filter_map(|line| line.strip_prefix('(')?.split_once(" more lines were dropped")?.0.parse::<u64>().ok())
+        .filter_map(|line| {
+            line.strip_prefix('(')?
+                .split_once(" more lines were dropped")?
+                .0
+                .parse::<u64>()
+                .ok()
+        })
         .sum();
     let passed_on = lines.iter().filter(|line| line.starts_with("line ")).count() as u64;
     assert_eq!(passed_on + dropped, 2_000, "none is lost without a word");
-    assert!(dropped > 0 && passed_on >= 20, "{passed_on} passed on, {dropped} dropped");
+    assert!(
+        dropped > 0 && passed_on >= 20,
+        "{passed_on} passed on, {dropped} dropped"
+    );
 
     let mut longest = 0;
     let mut listen = |told: Told<'_>| {
@@ -152,7 +229,10 @@ async fn children_that_break_the_rules_are_told_and_leave_nothing_behind() {
 /// The children of this process, zombies too.
 fn children() -> Vec<Process> {
     let me = std::process::id().to_string();
-    processes().into_iter().filter(|process| process.parent == me && process.name != "ps").collect()
+    processes()
+        .into_iter()
+        .filter(|process| process.parent == me && process.name != "ps")
+        .collect()
 }
 
 #[derive(Debug, PartialEq)]
@@ -164,7 +244,10 @@ struct Process {
 }
 
 fn processes() -> Vec<Process> {
-    let output = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat=,comm="]).output().expect("ps is there");
+    let output = Command::new("ps")
+        .args(["-A", "-o", "pid=,ppid=,stat=,comm="])
+        .output()
+        .expect("ps is there");
     let process = |line: &str| {
         let mut fields = line.split_whitespace().map(str::to_owned);
         Some(Process {
@@ -174,5 +257,8 @@ fn processes() -> Vec<Process> {
             name: fields.next()?,
         })
     };
-    String::from_utf8_lossy(&output.stdout).lines().filter_map(process).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(process)
+        .collect()
 }

@@ -45,7 +45,8 @@ fn parse_status(text: &str) -> Option<ProcessMemory> {
 /// How many processes of our control group the kernel has killed for memory.
 pub(super) fn oom_kills() -> Option<u64> {
     let text = fs::read_to_string(own_folder()?.join("memory.events")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 /// The tightest memory limit of our control group and those around it.
@@ -90,6 +91,9 @@ mod tests {
     #[test]
     fn our_own_memory_is_known_on_linux() {
         let memory = memory_of("self").expect("Linux tells");
-        assert!(memory.resident_bytes > 100_000 && memory.peak_bytes >= memory.resident_bytes, "{memory:?}");
+        assert!(
+            memory.resident_bytes > 100_000 && memory.peak_bytes >= memory.resident_bytes,
+            "{memory:?}"
+        );
     }
 }

@@ -22,12 +22,19 @@ pub fn run_in_process(
     progress: &(dyn Fn(f64) + Sync),
 ) -> End {
     let control = Reins { interrupt, progress };
-    let context = StageContext { assignment, inputs, outputs, control: &control };
+    let context = StageContext {
+        assignment,
+        inputs,
+        outputs,
+        control: &control,
+    };
     // Nothing that a panic could leave half-done is used again: the attempt's folders are thrown away.
     match catch_unwind(AssertUnwindSafe(|| stage.run(&context))) {
         Ok(Ok(outcome)) => End::Outcome(outcome),
         Ok(Err(error)) => End::Failed(error),
-        Err(payload) => End::Crashed { how: format!("stage {} panicked: {}", stage.name(), panic_message(&*payload)) },
+        Err(payload) => End::Crashed {
+            how: format!("stage {} panicked: {}", stage.name(), panic_message(&*payload)),
+        },
     }
 }
 

@@ -33,7 +33,10 @@ pub fn attempt_main() -> ! {
         Ok(()) => 0,
         Err(error) => {
             // If standard error is gone as well, the exit code has to do.
-            let _ = writeln!(io::stderr(), "worker {COMMAND}: {error}; only a pool starts this command");
+            let _ = writeln!(
+                io::stderr(),
+                "worker {COMMAND}: {error}; only a pool starts this command"
+            );
             2
         }
     };
@@ -61,7 +64,10 @@ fn attempt() -> io::Result<()> {
     })?;
     let how = work(&request, &interrupt, &reports);
     let peak_memory_bytes = cgroup::memory_of("self").map(|memory| memory.peak_bytes);
-    reports.send(&Report::Ended(Ending { how, peak_memory_bytes }))
+    reports.send(&Report::Ended(Ending {
+        how,
+        peak_memory_bytes,
+    }))
 }
 
 fn read_request(stdin: &mut impl BufRead) -> io::Result<Request> {
@@ -86,15 +92,25 @@ fn obey(stdin: impl BufRead, interrupt: &Interrupt) {
 }
 
 fn work(request: &Request, interrupt: &Interrupt, reports: &Reports) -> How {
-    let Request { assignment, inputs, outputs, .. } = request;
+    let Request {
+        assignment,
+        inputs,
+        outputs,
+        ..
+    } = request;
     let Some(step) = assignment.spec.step(&assignment.step) else {
-        return How::Failed(StageError::Permanent(format!("the specification has no step {}", assignment.step)));
+        return How::Failed(StageError::Permanent(format!(
+            "the specification has no step {}",
+            assignment.step
+        )));
     };
     let name = step.params.stage();
     let Some(stage) = stages::find(&name) else {
         return How::Failed(StageError::Permanent(format!("this worker has no stage {name}")));
     };
-    match in_process::run_in_process(stage, assignment, inputs, outputs, interrupt, &|f| reports.progress(f)) {
+    match in_process::run_in_process(stage, assignment, inputs, outputs, interrupt, &|f| {
+        reports.progress(f)
+    }) {
         End::Outcome(outcome) => How::Outcome(outcome),
         End::Failed(error) => How::Failed(error),
         End::Crashed { how } => How::Panicked(how),
@@ -112,17 +128,27 @@ struct Reports {
 
 impl Reports {
     fn new(pipe: File) -> Self {
-        Self { pipe: Mutex::new(pipe), told: AtomicU32::new(0) }
+        Self {
+            pipe: Mutex::new(pipe),
+            told: AtomicU32::new(0),
+        }
     }
 
     fn send(&self, report: &Report) -> io::Result<()> {
         let mut line = serde_json::to_vec(report).map_err(io::Error::other)?;
         line.push(b'\n');
-        self.pipe.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+        self.pipe
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&line)
     }
 
     fn progress(&self, fraction: f64) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is 0 to 1, or not a number, which becomes 0")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is 0 to 1, or not a number, which becomes 0"
+        )]
         let hundredths = (fraction * 100.0) as u32;
         if self.told.fetch_max(hundredths, Ordering::Relaxed) < hundredths {
             // A pool that is gone is noticed elsewhere.

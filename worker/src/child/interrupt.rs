@@ -38,7 +38,11 @@ impl Interrupt {
     /// Blocks for `duration`, or until the wish is raised.
     pub fn wait(&self, duration: Duration) {
         let gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.0.raised.wait_timeout_while(gate, duration, |is_raised| !*is_raised));
+        drop(
+            self.0
+                .raised
+                .wait_timeout_while(gate, duration, |is_raised| !*is_raised),
+        );
     }
 }
 

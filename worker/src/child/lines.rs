@@ -23,7 +23,13 @@ pub(super) struct Line {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(source: R, max_bytes: usize) -> Self {
-        Self { source, buffer: Vec::new(), max_bytes, is_skipping: false, is_over: false }
+        Self {
+            source,
+            buffer: Vec::new(),
+            max_bytes,
+            is_skipping: false,
+            is_over: false,
+        }
     }
 
     /// The next line, none at the end. Nothing is lost if the future is dropped.
@@ -71,7 +77,9 @@ mod tests {
     use super::*;
 
     fn lines(bytes: &[u8], max_bytes: usize) -> Vec<(String, bool)> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("builds");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("builds");
         runtime.block_on(async {
             let mut lines = Lines::new(bytes, max_bytes);
             let mut all = Vec::new();
@@ -84,8 +92,14 @@ mod tests {
 
     #[test]
     fn long_lines_are_cut_once_and_the_next_line_is_whole() {
-        assert_eq!(lines(b"a\n\nb\n", 9), [("a".into(), true), (String::new(), true), ("b".into(), true)]);
-        assert_eq!(lines(b"abcdefghij\nk\n", 3), [("abc".into(), false), ("k".into(), true)]);
+        assert_eq!(
+            lines(b"a\n\nb\n", 9),
+            [("a".into(), true), (String::new(), true), ("b".into(), true)]
+        );
+        assert_eq!(
+            lines(b"abcdefghij\nk\n", 3),
+            [("abc".into(), false), ("k".into(), true)]
+        );
         assert_eq!(lines(b"abc\nd", 3), [("abc".into(), true), ("d".into(), false)]);
         assert_eq!(lines(b"", 3), []);
         let long = [vec![b'x'; 100_000], b"\ny\n".to_vec()].concat();

@@ -112,5 +112,9 @@ pub struct Ended {
 pub fn this_program() -> std::io::Result<PathBuf> {
     // An upgrade in place must not mix two versions within one pool.
     let link = PathBuf::from("/proc/self/exe");
-    if link.exists() { Ok(link) } else { std::env::current_exe() }
+    if link.exists() {
+        Ok(link)
+    } else {
+        std::env::current_exe()
+    }
 }

@@ -46,16 +46,31 @@ pub async fn run_in_child(
         Ok(started) => started,
         Err(error) => {
             let message = format!("cannot start a child process: {error}");
-            let end = End::Failed(StageError::Transient { message, retry_after_ms: None });
-            return Ended { end, peak_memory_bytes: None, cpu_ms: None };
+            let end = End::Failed(StageError::Transient {
+                message,
+                retry_after_ms: None,
+            });
+            return Ended {
+                end,
+                peak_memory_bytes: None,
+                cpu_ms: None,
+            };
         }
     };
     let mut watched = Watched::new(&request, host, told);
     let exit = match watched.until_dead(line, process, stop).await {
         Ok(exit) => exit,
-        Err(how) => return Ended { end: End::Crashed { how }, peak_memory_bytes: None, cpu_ms: None },
+        Err(how) => {
+            return Ended {
+                end: End::Crashed { how },
+                peak_memory_bytes: None,
+                cpu_ms: None,
+            };
+        }
     };
-    let rose = cgroup::oom_kills().zip(oom_kills_before).is_some_and(|(after, before)| after > before);
+    let rose = cgroup::oom_kills()
+        .zip(oom_kills_before)
+        .is_some_and(|(after, before)| after > before);
     watched.conclude(&exit, rose)
 }
 
@@ -128,14 +143,25 @@ impl<'a> Watched<'a> {
         process: Process,
         mut stop: watch::Receiver<Stop>,
     ) -> Result<Exit, String> {
-        let Process { stdin, stdout, stderr, mut exited, leash } = process;
+        let Process {
+            stdin,
+            stdout,
+            stderr,
+            mut exited,
+            leash,
+        } = process;
         let clock = &*self.host.clock;
-        let (mut reports, mut errors) =
-            (Lines::new(stdout, MAX_REPORT_BYTES), Lines::new(stderr, MAX_STDERR_LINE_BYTES));
+        let (mut reports, mut errors) = (
+            Lines::new(stdout, MAX_REPORT_BYTES),
+            Lines::new(stderr, MAX_STDERR_LINE_BYTES),
+        );
         let (ask, asked) = oneshot::channel();
         let mut ask = Some(ask);
         let mut feed = std::pin::pin!(feed(stdin, line, asked));
-        let time_over = self.request.time_limit.map(|limit| clock.monotonic().saturating_add(limit));
+        let time_over = self
+            .request
+            .time_limit
+            .map(|limit| clock.monotonic().saturating_add(limit));
         let mut grace_over = None;
         let (mut has_reports, mut has_errors, mut may_be_stopped) = (true, true, true);
         let mut look = clock.sleep(LOOK);
@@ -215,7 +241,11 @@ impl<'a> Watched<'a> {
         self.lines_left = MAX_STDERR_LINES;
         let Some(memory) = memory else { return };
         self.peak_memory_bytes = self.peak_memory_bytes.max(Some(memory.peak_bytes));
-        if self.request.memory_limit_bytes.is_some_and(|limit| memory.held_bytes > limit) {
+        if self
+            .request
+            .memory_limit_bytes
+            .is_some_and(|limit| memory.held_bytes > limit)
+        {
             self.kill_for(KilledFor::Memory);
         }
     }
@@ -230,12 +260,16 @@ impl<'a> Watched<'a> {
         } else if self.reports > MAX_REPORTS {
             self.kill_for(KilledFor::Rules(format!("wrote more than {MAX_REPORTS} reports")));
         } else if !line.is_whole {
-            self.kill_for(KilledFor::Rules("wrote a report that is too long, or has no end".into()));
+            self.kill_for(KilledFor::Rules(
+                "wrote a report that is too long, or has no end".into(),
+            ));
         } else {
             match serde_json::from_str(&line.text) {
                 Ok(Report::Progress(fraction)) => (self.told)(Told::Progress(fraction.clamp(0.0, 1.0))),
                 Ok(Report::Ended(ending)) => self.ending = Some(ending),
-                Err(error) => self.kill_for(KilledFor::Rules(format!("wrote something that is no report: {error}"))),
+                Err(error) => self.kill_for(KilledFor::Rules(format!(
+                    "wrote something that is no report: {error}"
+                ))),
             }
         }
     }
@@ -259,7 +293,10 @@ impl<'a> Watched<'a> {
 
     fn own_up_to_dropped_lines(&mut self) {
         if self.lines_dropped > 0 {
-            let line = format!("({} more lines were dropped: the child wrote too many at once)", self.lines_dropped);
+            let line = format!(
+                "({} more lines were dropped: the child wrote too many at once)",
+                self.lines_dropped
+            );
             (self.told)(Told::Stderr(&line));
             self.lines_dropped = 0;
         }
@@ -268,8 +305,10 @@ impl<'a> Watched<'a> {
     fn conclude(self, exit: &Exit, kernel_killed_for_memory: bool) -> Ended {
         let said_peak_bytes = self.ending.as_ref().and_then(|ending| ending.peak_memory_bytes);
         // The kernel's own figure counts what the pool had when it started the child, so it comes last.
-        let peak_memory_bytes =
-            self.peak_memory_bytes.max(said_peak_bytes).unwrap_or(exit.usage.max_resident_bytes);
+        let peak_memory_bytes = self
+            .peak_memory_bytes
+            .max(said_peak_bytes)
+            .unwrap_or(exit.usage.max_resident_bytes);
         let end = verdict::judge(Evidence {
             status: exit.status,
             killed_for: self.killed_for,
@@ -278,6 +317,10 @@ impl<'a> Watched<'a> {
             kernel_killed_for_memory,
             last_words: self.last_words,
         });
-        Ended { end, peak_memory_bytes: Some(peak_memory_bytes), cpu_ms: Some(millis(exit.usage.cpu)) }
+        Ended {
+            end,
+            peak_memory_bytes: Some(peak_memory_bytes),
+            cpu_ms: Some(millis(exit.usage.cpu)),
+        }
     }
 }

@@ -74,7 +74,9 @@ impl Process {
         let (ended, exited) = oneshot::channel();
         let held = Arc::new(Mutex::new(None));
         let leash = Leash(Arc::clone(&held));
-        let life = host.spawn.blocking(Box::new(move || live(command, &held, started, ended)));
+        let life = host
+            .spawn
+            .blocking(Box::new(move || live(command, &held, started, ended)));
         // The task must go on if our caller does not: it reaps.
         host.spawn.spawn(life.map(drop).boxed());
         let [stdin, stdout, stderr] = is_started
@@ -108,7 +110,11 @@ fn live(
     };
     let pid = Pid::from_child(&child);
     *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
-    let pipes = child.stdin.take().zip(child.stdout.take()).zip(child.stderr.take());
+    let pipes = child
+        .stdin
+        .take()
+        .zip(child.stdout.take())
+        .zip(child.stderr.take());
     let pipes = pipes
         .map(|((stdin, stdout), stderr)| [stdin.into(), stdout.into(), stderr.into()])
         .ok_or_else(|| io::Error::other("it has no pipes"));
@@ -119,7 +125,9 @@ fn live(
     let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
     // What it left behind would hold its pipes open, and its memory.
     sys::kill_group(pid);
-    let exit = dead.and_then(|()| sys::reap(pid)).map(|(status, usage)| Exit { status, usage });
+    let exit = dead
+        .and_then(|()| sys::reap(pid))
+        .map(|(status, usage)| Exit { status, usage });
     *held = None;
     drop(held);
     let _ = ended.send(exit);

@@ -29,14 +29,18 @@ pub(super) fn wait_for_death(pid: Pid) -> io::Result<()> {
 }
 
 /// Takes the dead process off the system's table: how it ended and what it used. Its id may be another's afterwards.
-#[allow(unsafe_code, reason = "no safe wrapper of wait4 tells the resource usage of one child")]
+#[allow(
+    unsafe_code,
+    reason = "no safe wrapper of wait4 tells the resource usage of one child"
+)]
 pub(super) fn reap(pid: Pid) -> io::Result<(ExitStatus, Usage)> {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     loop {
         // SAFETY: both pointers are to live, writable memory of the right types, which the kernel fills in and does not
         // keep; `pid` is a child of ours that nobody else waits for.
-        let waited = unsafe { libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, 0, usage.as_mut_ptr()) };
+        let waited =
+            unsafe { libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, 0, usage.as_mut_ptr()) };
         if waited >= 0 {
             break;
         }
@@ -87,7 +91,13 @@ pub(super) fn limit_data(bytes: u64) -> io::Result<()> {
         // The hard limit may be lower than what we want, and only root may raise it.
         let hard = rustix::process::getrlimit(Resource::Data).maximum;
         let bytes = hard.map_or(bytes, |hard| hard.min(bytes));
-        rustix::process::setrlimit(Resource::Data, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
+        rustix::process::setrlimit(
+            Resource::Data,
+            Rlimit {
+                current: Some(bytes),
+                maximum: Some(bytes),
+            },
+        )?;
     }
     #[cfg(not(target_os = "linux"))]
     let _ = bytes;
@@ -96,7 +106,13 @@ pub(super) fn limit_data(bytes: u64) -> io::Result<()> {
 
 /// Has this process leave no image of its memory, which may hold data, when it dies.
 pub(super) fn no_core_dumps() -> io::Result<()> {
-    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    rustix::process::setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
     Ok(())
 }
 
@@ -108,7 +124,10 @@ pub(super) fn take_stdout() -> io::Result<File> {
 }
 
 /// Ends the process without running anybody's exit handlers.
-#[allow(unsafe_code, reason = "std::process::exit runs the exit handlers of linked libraries, which may hang or crash")]
+#[allow(
+    unsafe_code,
+    reason = "std::process::exit runs the exit handlers of linked libraries, which may hang or crash"
+)]
 pub(super) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions, and does not return.
     unsafe { libc::_exit(code) }

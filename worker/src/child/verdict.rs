@@ -37,7 +37,14 @@ pub(super) struct Evidence {
 }
 
 pub(super) fn judge(evidence: Evidence) -> End {
-    let Evidence { status, killed_for, said, failed_allocation_bytes, kernel_killed_for_memory, last_words } = evidence;
+    let Evidence {
+        status,
+        killed_for,
+        said,
+        failed_allocation_bytes,
+        kernel_killed_for_memory,
+        last_words,
+    } = evidence;
     let crashed = |how: String| {
         let how = match &last_words {
             Some(words) => format!("the child process {how}; its last words: {words}"),
@@ -54,18 +61,20 @@ pub(super) fn judge(evidence: Evidence) -> End {
             Some(How::Panicked(how)) => End::Crashed { how },
             None => crashed("ended without a word about its outcome".into()),
         },
-        (_, Some(SIGABRT), _) if failed_allocation_bytes.is_some() => {
-            End::Failed(StageError::OutOfMemory { needed_bytes: failed_allocation_bytes })
+        (_, Some(SIGABRT), _) if failed_allocation_bytes.is_some() => End::Failed(StageError::OutOfMemory {
+            needed_bytes: failed_allocation_bytes,
+        }),
+        (_, Some(SIGKILL), Some(KilledFor::Memory)) => {
+            End::Failed(StageError::OutOfMemory { needed_bytes: None })
         }
-        (_, Some(SIGKILL), Some(KilledFor::Memory)) => End::Failed(StageError::OutOfMemory { needed_bytes: None }),
         (_, Some(SIGKILL), Some(KilledFor::Time)) => End::TimeLimit,
         (_, Some(SIGKILL), Some(KilledFor::Stop)) => End::Killed,
         (_, Some(SIGKILL), None) if kernel_killed_for_memory => {
             End::Failed(StageError::OutOfMemory { needed_bytes: None })
         }
-        (_, Some(SIGKILL), None) => {
-            crashed("was killed by signal 9 by somebody else (perhaps the kernel's out-of-memory killer)".into())
-        }
+        (_, Some(SIGKILL), None) => crashed(
+            "was killed by signal 9 by somebody else (perhaps the kernel's out-of-memory killer)".into(),
+        ),
         (_, Some(signal), _) => crashed(format!("was killed by signal {signal}{}", signal_name(signal))),
         (Some(0), _, _) => crashed("ended without a word about its outcome".into()),
         (Some(code), _, _) => crashed(format!("ended with exit code {code}")),
@@ -92,7 +101,11 @@ fn signal_name(signal: i32) -> &'static str {
 
 /// The size in Rust's last words before it aborts for lack of memory: `memory allocation of 17 bytes failed`.
 pub(super) fn failed_allocation_bytes(line: &str) -> Option<u64> {
-    line.strip_prefix("memory allocation of ")?.split_once(" bytes failed")?.0.parse().ok()
+    line.strip_prefix("memory allocation of ")?
+        .split_once(" bytes failed")?
+        .0
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -141,47 +154,101 @@ mod tests {
         assert!(how(judge(evidence(exit(1), None, advance()))).contains("exit code 1"));
         assert!(how(judge(evidence(SIGKILL, None, advance()))).contains("by somebody else"));
         let broke = Some(KilledFor::Rules("wrote nonsense".into()));
-        assert_eq!(how(judge(evidence(exit(0), broke, advance()))), "the child process wrote nonsense");
+        assert_eq!(
+            how(judge(evidence(exit(0), broke, advance()))),
+            "the child process wrote nonsense"
+        );
         let failed = StageError::Permanent("no".into());
         assert_eq!(
             judge(evidence(exit(0), None, Some(How::Failed(failed.clone())))),
             End::Failed(failed)
         );
-        assert_eq!(how(judge(evidence(exit(0), None, Some(How::Panicked("it panicked".into()))))), "it panicked");
+        assert_eq!(
+            how(judge(evidence(
+                exit(0),
+                None,
+                Some(How::Panicked("it panicked".into()))
+            ))),
+            "it panicked"
+        );
     }
 
     #[test]
     fn a_death_by_our_signal_has_our_reason() {
         assert_eq!(judge(evidence(SIGKILL, Some(KilledFor::Stop), None)), End::Killed);
-        assert_eq!(judge(evidence(SIGKILL, Some(KilledFor::Time), None)), End::TimeLimit);
-        assert_eq!(judge(evidence(SIGKILL, Some(KilledFor::Memory), None)), OUT_OF_MEMORY);
+        assert_eq!(
+            judge(evidence(SIGKILL, Some(KilledFor::Time), None)),
+            End::TimeLimit
+        );
+        assert_eq!(
+            judge(evidence(SIGKILL, Some(KilledFor::Memory), None)),
+            OUT_OF_MEMORY
+        );
         // It died of something else before our signal came.
         assert!(how(judge(evidence(libc::SIGSEGV, Some(KilledFor::Time), None))).contains("SIGSEGV"));
     }
 
     #[test]
     fn deaths_of_memory_are_told_from_others() {
-        let kernel = Evidence { kernel_killed_for_memory: true, ..evidence(SIGKILL, None, None) };
+        let kernel = Evidence {
+            kernel_killed_for_memory: true,
+            ..evidence(SIGKILL, None, None)
+        };
         assert_eq!(judge(kernel.clone()), OUT_OF_MEMORY);
         // Somebody else in our control group was killed, not this one.
-        assert!(how(judge(Evidence { status: ExitStatus::from_raw(exit(7)), ..kernel })).contains("exit code 7"));
-        let aborted = Evidence { failed_allocation_bytes: Some(4_096), ..evidence(SIGABRT, None, None) };
-        assert_eq!(judge(aborted.clone()), End::Failed(StageError::OutOfMemory { needed_bytes: Some(4_096) }));
-        assert!(how(judge(Evidence { failed_allocation_bytes: None, ..aborted })).contains("SIGABRT"));
+        assert!(
+            how(judge(Evidence {
+                status: ExitStatus::from_raw(exit(7)),
+                ..kernel
+            }))
+            .contains("exit code 7")
+        );
+        let aborted = Evidence {
+            failed_allocation_bytes: Some(4_096),
+            ..evidence(SIGABRT, None, None)
+        };
+        assert_eq!(
+            judge(aborted.clone()),
+            End::Failed(StageError::OutOfMemory {
+                needed_bytes: Some(4_096)
+            })
+        );
+        assert!(
+            how(judge(Evidence {
+                failed_allocation_bytes: None,
+                ..aborted
+            }))
+            .contains("SIGABRT")
+        );
     }
 
     #[test]
     fn an_unexplained_death_tells_what_is_known() {
-        assert!(how(judge(evidence(SIGKILL, None, None))).contains("signal 9 by somebody else (perhaps the kernel's"));
+        assert!(
+            how(judge(evidence(SIGKILL, None, None)))
+                .contains("signal 9 by somebody else (perhaps the kernel's")
+        );
         assert!(how(judge(evidence(exit(0), None, None))).contains("without a word"));
-        let words = Evidence { last_words: Some("bye".into()), ..evidence(exit(3), None, None) };
-        assert_eq!(how(judge(words)), "the child process ended with exit code 3; its last words: bye");
+        let words = Evidence {
+            last_words: Some("bye".into()),
+            ..evidence(exit(3), None, None)
+        };
+        assert_eq!(
+            how(judge(words)),
+            "the child process ended with exit code 3; its last words: bye"
+        );
     }
 
     #[test]
     fn reads_the_size_of_a_failed_allocation() {
-        assert_eq!(failed_allocation_bytes("memory allocation of 16777216 bytes failed"), Some(16_777_216));
-        assert_eq!(failed_allocation_bytes("memory allocation of x bytes failed"), None);
+        assert_eq!(
+            failed_allocation_bytes("memory allocation of 16777216 bytes failed"),
+            Some(16_777_216)
+        );
+        assert_eq!(
+            failed_allocation_bytes("memory allocation of x bytes failed"),
+            None
+        );
         assert_eq!(failed_allocation_bytes("all is well"), None);
     }
 }

@@ -7,7 +7,10 @@ const PREFIX: &str = "FLEETLINE_";
 const CONFIG: &str = "FLEETLINE_CONFIG";
 
 /// The names of this process's variables.
-#[allow(clippy::disallowed_methods, reason = "this is configuration, where the environment is read")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is configuration, where the environment is read"
+)]
 pub(super) fn names() -> impl Iterator<Item = String> {
     std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned())
 }
@@ -15,8 +18,9 @@ pub(super) fn names() -> impl Iterator<Item = String> {
 /// Refuses names that begin like ours and are none of ours.
 pub(super) fn refuse_unknown(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
     let known: Vec<&str> = Layer::VARIABLES.iter().copied().chain([CONFIG]).collect();
-    let mut unknown: Vec<String> =
-        names.filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str())).collect();
+    let mut unknown: Vec<String> = names
+        .filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()))
+        .collect();
     unknown.sort_unstable(); // The system's order is no order.
     match unknown.into_iter().next() {
         None => Ok(()),

@@ -17,7 +17,10 @@ pub struct Machine {
 impl Machine {
     /// The one that this process runs on, with the limits of its container.
     pub fn this() -> Self {
-        let total = std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total_bytes);
+        let total = std::fs::read_to_string("/proc/meminfo")
+            .ok()
+            .as_deref()
+            .and_then(total_bytes);
         Self {
             cores: std::thread::available_parallelism().map_or(1, NonZero::get),
             memory_bytes: total.into_iter().chain(crate::child::cgroup_limit_bytes()).min(),
@@ -35,7 +38,12 @@ impl Machine {
 
 fn total_bytes(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -125,7 +125,9 @@ impl Settings {
             MemoryClass::Large => 2,
             MemoryClass::Xlarge => 4,
         };
-        self.standard_limit_bytes.saturating_mul(times).min(self.memory_budget_bytes)
+        self.standard_limit_bytes
+            .saturating_mul(times)
+            .min(self.memory_budget_bytes)
     }
 }
 
@@ -141,7 +143,10 @@ pub fn load(args: ConfigArgs, mode: Mode) -> Result<Settings, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<Layer, ConfigError> {
-    let failed = |message: String| ConfigError::File { path: path.to_owned(), message };
+    let failed = |message: String| ConfigError::File {
+        path: path.to_owned(),
+        message,
+    };
     let text = std::fs::read_to_string(path).map_err(|e| failed(format!("cannot be read: {e}")))?;
     read_file(&text).map_err(|e| failed(e.to_string()))
 }
@@ -151,7 +156,9 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
     let given = flags.or(file);
     let cores = machine.cores.max(1);
     let heavy_permits = count("heavy_permits", given.heavy_permits, cores, 1_024)?;
-    let memory_budget_bytes = given.memory_budget.map_or_else(|| machine.default_budget_bytes(), |size| size.0);
+    let memory_budget_bytes = given
+        .memory_budget
+        .map_or_else(|| machine.default_budget_bytes(), |size| size.0);
     at_least("memory_budget", memory_budget_bytes, MIN_MEMORY)?;
     let fair_share = (memory_budget_bytes / heavy_permits as u64).max(MIN_MEMORY.0);
     let standard_limit_bytes = given.memory_limit.map_or(fair_share, |size| size.0);
@@ -198,7 +205,10 @@ fn at_least(setting: &'static str, bytes: u64, least: ByteSize) -> Result<(), Co
     if bytes >= least.0 {
         return Ok(());
     }
-    Err(ConfigError::Value { setting, message: format!("{} is too little; give at least {least}", ByteSize(bytes)) })
+    Err(ConfigError::Value {
+        setting,
+        message: format!("{} is too little; give at least {least}", ByteSize(bytes)),
+    })
 }
 
 fn count(
@@ -209,7 +219,10 @@ fn count(
 ) -> Result<usize, ConfigError> {
     match given.unwrap_or(default.min(most)) {
         n if (1..=most).contains(&n) => Ok(n),
-        n => Err(ConfigError::Value { setting, message: format!("{n} is not possible; give 1 to {most}") }),
+        n => Err(ConfigError::Value {
+            setting,
+            message: format!("{n} is not possible; give 1 to {most}"),
+        }),
     }
 }
 
@@ -225,7 +238,12 @@ fn span(
         span if (least..=most).contains(&span) => Ok(span),
         span => Err(ConfigError::Value {
             setting,
-            message: format!("{} is not possible; give {} to {}", Span(span), Span(least), Span(most)),
+            message: format!(
+                "{} is not possible; give {} to {}",
+                Span(span),
+                Span(least),
+                Span(most)
+            ),
         }),
     }
 }

@@ -26,7 +26,15 @@ macro_rules! read_from_text {
     )*};
 }
 
-read_from_text!(BackendChoice, Durability, Span, ByteSize, MetricsAddr, LogFormat, LogFilter);
+read_from_text!(
+    BackendChoice,
+    Durability,
+    Span,
+    ByteSize,
+    MetricsAddr,
+    LogFormat,
+    LogFilter
+);
 
 /// Which backend, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -48,7 +56,9 @@ impl FromStr for BackendChoice {
         match text.split_once(':') {
             Some(("local", "")) => Err(InvalidValue("names no folder; write local:FOLDER".into())),
             Some(("local", folder)) => Ok(Self::Local(folder.into())),
-            _ => Err(InvalidValue(format!("{text:?} is no backend; write local:FOLDER"))),
+            _ => Err(InvalidValue(format!(
+                "{text:?} is no backend; write local:FOLDER"
+            ))),
         }
     }
 }
@@ -78,7 +88,9 @@ impl FromStr for Durability {
         match text {
             "full" => Ok(Self::Full),
             "normal" => Ok(Self::Normal),
-            _ => Err(InvalidValue(format!("{text:?} is no durability; write full or normal"))),
+            _ => Err(InvalidValue(format!(
+                "{text:?} is no durability; write full or normal"
+            ))),
         }
     }
 }
@@ -92,7 +104,9 @@ impl FromStr for Span {
     type Err = InvalidValue;
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         humantime::parse_duration(text).map(Self).map_err(|e| {
-            InvalidValue(format!("{text:?} is no duration ({e}); write for example 90s, 10m, 1h 30m"))
+            InvalidValue(format!(
+                "{text:?} is no duration ({e}); write for example 90s, 10m, 1h 30m"
+            ))
         })
     }
 }
@@ -127,10 +141,21 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
-        let size = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, size)| *size);
-        number.parse::<u64>().ok().zip(size).and_then(|(n, size)| n.checked_mul(size)).map(Self).ok_or_else(|| {
-            InvalidValue(format!("{text:?} is no size; write a whole number and a unit, for example 512MiB, 12GiB, 4GB"))
-        })
+        let size = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit.trim())
+            .map(|(_, size)| *size);
+        number
+            .parse::<u64>()
+            .ok()
+            .zip(size)
+            .and_then(|(n, size)| n.checked_mul(size))
+            .map(Self)
+            .ok_or_else(|| {
+                InvalidValue(format!(
+                    "{text:?} is no size; write a whole number and a unit, for example 512MiB, 12GiB, 4GB"
+                ))
+            })
     }
 }
 
@@ -202,7 +227,9 @@ impl FromStr for LogFormat {
             "auto" => Ok(Self::Auto),
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err(InvalidValue(format!("{text:?} is no log format; write auto, text or json"))),
+            _ => Err(InvalidValue(format!(
+                "{text:?} is no log format; write auto, text or json"
+            ))),
         }
     }
 }

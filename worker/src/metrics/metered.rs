@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use pipeline::id::{AliasName, ModelName};
 use pipeline::item::{BranchItem, Item, RunItem};
 use pipeline::ports::{
-    ArtifactStore, Backend, CacheEntry, Created, DeadLetter, DeadLetterId, Delivery, Depth, Fleet, ListFilter,
-    Outbound, Page, Pause, PortError, PortResult, Presence, Queue, Receipt, Registry, RolledBack, RunStore,
+    ArtifactStore, Backend, CacheEntry, Created, DeadLetter, DeadLetterId, Delivery, Depth, Fleet,
+    ListFilter, Outbound, Page, Pause, PortError, PortResult, Presence, Queue, Receipt, Registry, RolledBack,
+    RunStore,
 };
 use pipeline::registry::{Alias, ModelVersion};
 use pipeline::update::{Applied, GuardedUpdate};
@@ -70,7 +71,8 @@ impl Queue for MeteredQueue {
         visibility: Duration,
         wait: Duration,
     ) -> PortResult<Vec<Delivery>> {
-        self.receive.count(self.inner.receive(queue, max, visibility, wait).await)
+        self.receive
+            .count(self.inner.receive(queue, max, visibility, wait).await)
     }
 
     // It fails in no way, and takes nothing.
@@ -91,7 +93,8 @@ impl Queue for MeteredQueue {
     }
 
     async fn dead_letter(&self, receipt: Receipt, reason: &str) -> PortResult<()> {
-        self.dead_letter.count(self.inner.dead_letter(receipt, reason).await)
+        self.dead_letter
+            .count(self.inner.dead_letter(receipt, reason).await)
     }
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
@@ -165,7 +168,8 @@ impl RunStore for MeteredRuns {
     }
 
     async fn load_branches(&self, run: &RunId, step: Option<&StepName>) -> PortResult<Vec<BranchItem>> {
-        self.load_branches.count(self.inner.load_branches(run, step).await)
+        self.load_branches
+            .count(self.inner.load_branches(run, step).await)
     }
 
     async fn apply(&self, update: &GuardedUpdate) -> PortResult<Applied> {
@@ -236,7 +240,8 @@ impl Registry for MeteredRegistry {
         reason: &str,
         now: Timestamp,
     ) -> PortResult<RolledBack> {
-        self.roll_back.count(self.inner.roll_back(model, alias, expected, reason, now).await)
+        self.roll_back
+            .count(self.inner.roll_back(model, alias, expected, reason, now).await)
     }
 }
 

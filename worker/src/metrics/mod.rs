@@ -37,8 +37,9 @@ const DURATION_BUCKETS: &[f64] = &[
     43_200.0,
 ];
 /// From half a millisecond to an hour.
-const HANDOFF_BUCKETS: &[f64] =
-    &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0];
+const HANDOFF_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0,
+];
 
 /// How an attempt ended, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,10 @@ impl Metrics {
             histogram
         };
         let queue_oldest = GaugeVec::new(
-            Opts::new("fleetline_queue_oldest_seconds", "For how long the oldest message has been ready."),
+            Opts::new(
+                "fleetline_queue_oldest_seconds",
+                "For how long the oldest message has been ready.",
+            ),
             &["stage"],
         )
         .expect(VALID);
@@ -182,7 +186,9 @@ impl Metrics {
         let labels = [stage.as_str(), outcome.as_str()];
         self.attempts.with_label_values(&labels).inc();
         if let Some(work) = work {
-            self.duration.with_label_values(&labels).observe(work.as_secs_f64());
+            self.duration
+                .with_label_values(&labels)
+                .observe(work.as_secs_f64());
         }
     }
 
@@ -191,7 +197,9 @@ impl Metrics {
         let label = queue.to_string();
         let depth = i64::try_from(visible).unwrap_or(i64::MAX);
         self.queue_depth.with_label_values(&[&label]).set(depth);
-        self.queue_oldest.with_label_values(&[&label]).set(oldest.as_secs_f64());
+        self.queue_oldest
+            .with_label_values(&[&label])
+            .set(oldest.as_secs_f64());
     }
 
     /// One more attempt is under way, until the answer is dropped.
@@ -209,7 +217,9 @@ impl Metrics {
 
     /// A step or a branch was claimed so long after it was ready.
     pub fn handed_off(&self, stage: &StageName, wait: Duration) {
-        self.handoff.with_label_values(&[stage.as_str()]).observe(wait.as_secs_f64());
+        self.handoff
+            .with_label_values(&[stage.as_str()])
+            .observe(wait.as_secs_f64());
     }
 
     /// A stage read or wrote artifacts.
@@ -218,7 +228,9 @@ impl Metrics {
             Direction::Read => "read",
             Direction::Written => "written",
         };
-        self.artifact_bytes.with_label_values(&[stage.as_str(), direction]).inc_by(size_bytes);
+        self.artifact_bytes
+            .with_label_values(&[stage.as_str(), direction])
+            .inc_by(size_bytes);
     }
 
     /// All of it in Prometheus' text format.
@@ -232,7 +244,9 @@ impl Metrics {
 
     fn calls(&self, service: &'static str, operation: &'static str) -> Calls {
         Calls {
-            ok: self.backend_requests.with_label_values(&[service, operation, "ok"]),
+            ok: self
+                .backend_requests
+                .with_label_values(&[service, operation, "ok"]),
             all: self.backend_requests.clone(),
             service,
             operation,
@@ -260,7 +274,9 @@ impl Calls {
         match error {
             None => self.ok.inc(),
             Some(kind) => {
-                self.all.with_label_values(&[self.service, self.operation, error_label(kind)]).inc();
+                self.all
+                    .with_label_values(&[self.service, self.operation, error_label(kind)])
+                    .inc();
             }
         }
     }
@@ -288,7 +304,10 @@ mod tests {
     fn every_metric_has_the_name_that_dashboards_use() {
         let metrics = Metrics::new();
         let stage = StageName::new("noop").expect("valid");
-        let queue = QueueName { stage: stage.clone(), class: MemoryClass::Large };
+        let queue = QueueName {
+            stage: stage.clone(),
+            class: MemoryClass::Large,
+        };
         metrics.attempt_ended(&stage, AttemptOutcome::Committed, Some(Duration::from_millis(20)));
         metrics.attempt_ended(&stage, AttemptOutcome::Fault(FaultClass::Memory), None);
         metrics.queue(&queue, 7, Duration::from_millis(1_500));
@@ -297,7 +316,9 @@ mod tests {
         metrics.artifact_bytes(&stage, Direction::Written, 1_000);
         let requests = metrics.calls("queue", "send");
         requests.count(Ok(())).expect("passed on");
-        requests.count::<()>(Err(PortError::new(ErrorKind::Throttled, "slow down"))).expect_err("passed on");
+        requests
+            .count::<()>(Err(PortError::new(ErrorKind::Throttled, "slow down")))
+            .expect_err("passed on");
         let busy = metrics.in_flight(&stage);
         let text = metrics.render();
         for line in [
@@ -316,7 +337,10 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }
-        assert!(!text.contains("fleetline_stage_duration_seconds_count{outcome=\"memory\""), "{text}");
+        assert!(
+            !text.contains("fleetline_stage_duration_seconds_count{outcome=\"memory\""),
+            "{text}"
+        );
         drop(busy);
         assert!(metrics.render().contains("fleetline_in_flight{stage=\"noop\"} 0"));
     }

@@ -23,12 +23,16 @@ impl ProcessMetrics {
             registry.register(Box::new(gauge.clone())).expect(VALID);
             gauge
         };
-        let cpu = Gauge::new("process_cpu_seconds_total", "Processor time, of user and system.").expect(VALID);
+        let cpu =
+            Gauge::new("process_cpu_seconds_total", "Processor time, of user and system.").expect(VALID);
         registry.register(Box::new(cpu.clone())).expect(VALID);
         Self {
             resident: bytes("process_resident_memory_bytes", "Resident memory."),
             mapped: bytes("process_virtual_memory_bytes", "Mapped memory."),
-            peak: bytes("process_resident_memory_peak_bytes", "The most resident memory so far."),
+            peak: bytes(
+                "process_resident_memory_peak_bytes",
+                "The most resident memory so far.",
+            ),
             cpu,
         }
     }
@@ -53,8 +57,15 @@ mod tests {
     #[test]
     fn memory_and_time_are_more_than_nothing() {
         let text = crate::metrics::Metrics::new().render();
-        for name in ["process_resident_memory_bytes", "process_virtual_memory_bytes", "process_cpu_seconds_total"] {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).expect(name);
+        for name in [
+            "process_resident_memory_bytes",
+            "process_virtual_memory_bytes",
+            "process_cpu_seconds_total",
+        ] {
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+                .expect(name);
             assert!(value.parse::<f64>().expect("a number") > 0.0, "{name} {value}");
         }
     }

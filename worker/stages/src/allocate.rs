@@ -54,7 +54,10 @@ mod tests {
     fn takes_it_in_pieces_and_says_how_far_it_is() {
         let bench = Bench::new("[[steps]]\nstage = \"allocate\"\nparams = { mib = 40 }\n");
         assert_eq!(bench.run(), Ok(Outcome::Advance));
-        assert_eq!(*bench.notes.progress.lock().expect("not poisoned"), [0.4, 0.8, 1.0]);
+        assert_eq!(
+            *bench.notes.progress.lock().expect("not poisoned"),
+            [0.4, 0.8, 1.0]
+        );
     }
 
     #[test]

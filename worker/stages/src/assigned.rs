@@ -21,7 +21,9 @@ pub(crate) fn params<'a, P>(
     pick: impl FnOnce(&'a StageParams) -> Option<&'a P>,
 ) -> Result<&'a P, StageError> {
     let Assignment { spec, step, .. } = assignment;
-    let found = spec.step(step).ok_or_else(|| StageError::Permanent(format!("the specification has no step {step}")))?;
+    let found = spec
+        .step(step)
+        .ok_or_else(|| StageError::Permanent(format!("the specification has no step {step}")))?;
     pick(&found.params).ok_or_else(|| {
         StageError::Permanent(format!(
             "step {step} is work for stage {}: this is another's message",

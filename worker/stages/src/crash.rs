@@ -50,10 +50,14 @@ mod tests {
     /// The other ways of dying are tested where there is a process to die: in the worker.
     #[test]
     fn dies_in_its_first_attempts_only() {
-        let mut bench = Bench::new("[[steps]]\nstage = \"crash\"\nparams = { how = \"panic\", attempts = 2 }\n");
+        let mut bench =
+            Bench::new("[[steps]]\nstage = \"crash\"\nparams = { how = \"panic\", attempts = 2 }\n");
         for attempt in 1..=2 {
             bench.assignment.attempt = attempt;
-            assert!(catch_unwind(AssertUnwindSafe(|| bench.run())).is_err(), "attempt {attempt}");
+            assert!(
+                catch_unwind(AssertUnwindSafe(|| bench.run())).is_err(),
+                "attempt {attempt}"
+            );
         }
         bench.assignment.attempt = 3;
         assert_eq!(bench.run(), Ok(Outcome::Advance));

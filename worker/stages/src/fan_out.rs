@@ -22,7 +22,9 @@ impl Stage for FanOut {
         if (1..=MAX_BRANCHES).contains(&branches) {
             Ok(Outcome::FanOut { branches })
         } else {
-            Err(StageError::Permanent(format!("branches: {branches} are asked for; 1 to {MAX_BRANCHES} are allowed")))
+            Err(StageError::Permanent(format!(
+                "branches: {branches} are asked for; 1 to {MAX_BRANCHES} are allowed"
+            )))
         }
     }
 }
@@ -35,10 +37,18 @@ mod tests {
     #[test]
     fn asks_for_as_many_branches_as_there_can_be() {
         for (branches, is_possible) in [(0, false), (1, true), (256, true), (257, false)] {
-            let bench = Bench::new(&format!("[[steps]]\nstage = \"fan-out\"\nparams = {{ branches = {branches} }}\n"));
+            let bench = Bench::new(&format!(
+                "[[steps]]\nstage = \"fan-out\"\nparams = {{ branches = {branches} }}\n"
+            ));
             match bench.run() {
-                Ok(outcome) => assert!(is_possible && outcome == Outcome::FanOut { branches }, "{outcome:?}"),
-                Err(error) => assert!(!is_possible && matches!(error, StageError::Permanent(_)), "{error:?}"),
+                Ok(outcome) => assert!(
+                    is_possible && outcome == Outcome::FanOut { branches },
+                    "{outcome:?}"
+                ),
+                Err(error) => assert!(
+                    !is_possible && matches!(error, StageError::Permanent(_)),
+                    "{error:?}"
+                ),
             }
         }
     }

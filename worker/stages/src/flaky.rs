@@ -20,14 +20,17 @@ impl Stage for Flaky {
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let params = own_params!(context.assignment, Flaky)?;
         let Assignment { attempt, branch, .. } = context.assignment;
-        let is_meant =
-            params.only_branches.is_empty() || branch.is_some_and(|ordinal| params.only_branches.contains(&ordinal));
+        let is_meant = params.only_branches.is_empty()
+            || branch.is_some_and(|ordinal| params.only_branches.contains(&ordinal));
         if !is_meant || *attempt > params.attempts {
             return Ok(Outcome::Advance);
         }
         let message = format!("attempt {attempt} was told to fail");
         match params.how {
-            FlakyHow::Transient => Err(StageError::Transient { message, retry_after_ms: None }),
+            FlakyHow::Transient => Err(StageError::Transient {
+                message,
+                retry_after_ms: None,
+            }),
             FlakyHow::Permanent => Err(StageError::Permanent(message)),
             FlakyHow::Memory => Err(StageError::OutOfMemory { needed_bytes: None }),
             FlakyHow::Panic => panic!("{message}"),
@@ -50,7 +53,13 @@ mod tests {
     fn fails_in_its_first_attempts_in_the_way_it_is_told() {
         let message = || "attempt 1 was told to fail".to_owned();
         for (how, error) in [
-            ("transient", StageError::Transient { message: message(), retry_after_ms: None }),
+            (
+                "transient",
+                StageError::Transient {
+                    message: message(),
+                    retry_after_ms: None,
+                },
+            ),
             ("permanent", StageError::Permanent(message())),
             ("memory", StageError::OutOfMemory { needed_bytes: None }),
         ] {

@@ -24,8 +24,7 @@ impl Stage for Sleep {
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let params = own_params!(context.assignment, Sleep)?;
         if params.stubborn {
-            // Not through `Control`, whose pause ends early for who is told to stop.
-            std::thread::sleep(Duration::from_millis(params.ms));
+            sleep_soundly(Duration::from_millis(params.ms));
             return Ok(Outcome::Advance);
         }
         let mut slept_ms = 0;
@@ -39,6 +38,14 @@ impl Stage for Sleep {
         }
         Ok(Outcome::Advance)
     }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a pause through `Control` ends early for who is told to stop"
+)]
+fn sleep_soundly(duration: Duration) {
+    std::thread::sleep(duration);
 }
 
 #[cfg(test)]
@@ -58,7 +65,10 @@ mod tests {
         assert_eq!(bench.run(), Ok(Outcome::Advance));
         let pauses = [50, 50, 20].map(Duration::from_millis);
         assert_eq!(*bench.notes.pauses.lock().expect("not poisoned"), pauses);
-        assert_eq!(bench.notes.progress.lock().expect("not poisoned").last(), Some(&1.0));
+        assert_eq!(
+            bench.notes.progress.lock().expect("not poisoned").last(),
+            Some(&1.0)
+        );
     }
 
     #[test]

@@ -53,19 +53,40 @@ impl Control for Notes {
 impl Bench {
     /// The last of `steps` (in TOML) is to be done.
     pub(crate) fn new(steps: &str) -> Self {
-        let spec = load(&format!("pipeline = \"test\"\nseed = 7\n{steps}"), &Overrides::new()).expect("a good specification");
+        let spec = load(
+            &format!("pipeline = \"test\"\nseed = 7\n{steps}"),
+            &Overrides::new(),
+        )
+        .expect("a good specification");
         let step = spec.steps.last().expect("a specification has steps").step.clone();
         let folder = tempfile::tempdir().expect("makes a folder");
         for name in ["in", "out"] {
             fs::create_dir(folder.path().join(name)).expect("makes a folder");
         }
         let run = RunId::new("r").expect("valid");
-        let assignment = Assignment { run, step, branch: None, attempt: 1, spec, committed: BTreeMap::new() };
-        Self { assignment, notes: Notes::default(), folder }
+        let assignment = Assignment {
+            run,
+            step,
+            branch: None,
+            attempt: 1,
+            spec,
+            committed: BTreeMap::new(),
+        };
+        Self {
+            assignment,
+            notes: Notes::default(),
+            folder,
+        }
     }
 
     pub(crate) fn run(&self) -> Result<Outcome, StageError> {
-        let stage = self.assignment.spec.step(&self.assignment.step).expect("its own step").params.stage();
+        let stage = self
+            .assignment
+            .spec
+            .step(&self.assignment.step)
+            .expect("its own step")
+            .params
+            .stage();
         crate::find(&stage).expect("registered").run(&StageContext {
             assignment: &self.assignment,
             inputs: &self.folder.path().join("in"),
@@ -79,7 +100,9 @@ impl Bench {
     }
 
     pub(crate) fn outputs(&self) -> usize {
-        fs::read_dir(self.folder.path().join("out")).expect("lists").count()
+        fs::read_dir(self.folder.path().join("out"))
+            .expect("lists")
+            .count()
     }
 
     /// Puts a committed artifact in the place where the stage will look for it.
@@ -90,7 +113,9 @@ impl Bench {
     }
 
     pub(crate) fn commit(&mut self, step: &str, committed: Committed) {
-        self.assignment.committed.insert(StepName::new(step).expect("valid"), committed);
+        self.assignment
+            .committed
+            .insert(StepName::new(step).expect("valid"), committed);
     }
 }
 

@@ -1,5 +1,5 @@
-//! A pool that is killed takes its children with it. A program of its own, not a list of tests: it starts itself a
-//! second time to stand in for the pool.
+//! The hidden command `attempt` without a pool that looks after it: the pool is killed, or is none. A program of its
+//! own, not a list of tests: it starts itself a second time to stand in for a pool.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -26,30 +26,37 @@ fn main() {
             a_killed_pool_takes_its_child_with_it();
             a_child_whose_standard_input_ends_dies();
             only_a_pool_starts_the_command();
-            println!("orphans: 3 passed");
+            #[cfg(target_os = "linux")]
+            a_child_limits_its_own_memory();
+            println!("attempt_command: all passed");
         }
     }
 }
 
-fn assignment() -> Assignment {
-    let spec = "pipeline = \"test\"\n[[steps]]\nstep = \"only\"\nstage = \"sleep\"\nparams = { ms = 600000, stubborn = true }\n";
+const SLEEP: &str = "stage = \"sleep\"\nparams = { ms = 600000, stubborn = true }";
+
+fn assignment(stage: &str) -> Assignment {
+    let spec = format!("pipeline = \"test\"\n[[steps]]\nstep = \"only\"\n{stage}\n");
     Assignment {
         run: RunId::new("r").expect("valid"),
         step: StepName::new("only").expect("valid"),
         branch: None,
         attempt: 1,
-        spec: load(spec, &Overrides::new()).expect("a good specification"),
+        spec: load(&spec, &Overrides::new()).expect("a good specification"),
         committed: BTreeMap::new(),
     }
 }
 
 /// Runs a child that sleeps for ten minutes, whatever it is told.
 fn pool(folder: &Path) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("builds");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("builds");
     runtime.block_on(async {
         let request = ChildRequest {
             program: env!("CARGO_BIN_EXE_worker").into(),
-            assignment: assignment(),
+            assignment: assignment(SLEEP),
             inputs: folder.into(),
             outputs: folder.into(),
             scratch: folder.into(),
@@ -85,13 +92,19 @@ fn attempt(request: &str) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("starts");
-    child.stdin.as_mut().expect("piped").write_all(request.as_bytes()).expect("is read");
+    child
+        .stdin
+        .as_mut()
+        .expect("piped")
+        .write_all(request.as_bytes())
+        .expect("is read");
     child
 }
 
-fn request(parent: u32, folder: &Path) -> String {
+fn request(parent: u32, stage: &str, memory_limit_bytes: Option<u64>, folder: &Path) -> String {
     let request = serde_json::json!({
-        "parent": parent, "assignment": assignment(), "inputs": folder, "outputs": folder, "memory_limit_bytes": null,
+        "parent": parent, "assignment": assignment(stage), "inputs": folder, "outputs": folder,
+        "memory_limit_bytes": memory_limit_bytes,
     });
     format!("{request}\n")
 }
@@ -99,10 +112,35 @@ fn request(parent: u32, folder: &Path) -> String {
 /// The portable way, which must hold where the kernel has no signal for a parent's death.
 fn a_child_whose_standard_input_ends_dies() {
     let folder = tempfile::tempdir().expect("makes a folder");
-    let mut child = attempt(&request(std::process::id(), folder.path()));
+    let mut child = attempt(&request(std::process::id(), SLEEP, None, folder.path()));
     drop(child.stdin.take());
     let status = child.wait().expect("it is ours");
     assert_eq!(status.code(), Some(3), "{status}");
+}
+
+/// Between two looks of its pool, which here is none at all.
+#[cfg(target_os = "linux")]
+fn a_child_limits_its_own_memory() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let stage = "stage = \"allocate\"\nparams = { mib = 100000 }";
+    let mut child = attempt(&request(
+        std::process::id(),
+        stage,
+        Some(1024 * 1024),
+        folder.path(),
+    ));
+    let open = child.stdin.take(); // Its end would be the child's.
+    let output = child.wait_with_output().expect("it is ours");
+    drop(open);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("memory allocation of 16777216 bytes failed"),
+        "{errors}"
+    );
+    assert_eq!(output.status.signal(), Some(6), "{}", output.status);
+    assert!(!output.status.core_dumped());
 }
 
 fn only_a_pool_starts_the_command() {
@@ -110,33 +148,53 @@ fn only_a_pool_starts_the_command() {
     for (text, words) in [
         ("hello\n".to_owned(), "standard input is no request"),
         ("{}".to_owned(), "no whole request"),
-        (request(1, folder.path()), "the pool that started this process is gone"),
+        (
+            request(1, SLEEP, None, folder.path()),
+            "the pool that started this process is gone",
+        ),
     ] {
         let mut child = attempt(&text);
         drop(child.stdin.take());
         let mut line = String::new();
-        BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("is text");
-        assert!(line.contains(words) && line.contains("only a pool starts this command"), "{text}: {line}");
+        BufReader::new(child.stderr.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("is text");
+        assert!(
+            line.contains(words) && line.contains("only a pool starts this command"),
+            "{text}: {line}"
+        );
         assert_eq!(child.wait().expect("it is ours").code(), Some(2), "{text}");
     }
 }
 
 fn child_of(parent: u32) -> Option<u32> {
-    processes().into_iter().find(|(_, ppid, _)| *ppid == parent).map(|(pid, ..)| pid)
+    processes()
+        .into_iter()
+        .find(|(_, ppid, _)| *ppid == parent)
+        .map(|(pid, ..)| pid)
 }
 
 /// Zombies are dead: whoever adopted them may be slow to take them off the table.
 fn is_alive(pid: u32) -> bool {
-    processes().into_iter().any(|(id, _, state)| id == pid && !state.starts_with('Z'))
+    processes()
+        .into_iter()
+        .any(|(id, _, state)| id == pid && !state.starts_with('Z'))
 }
 
 fn processes() -> Vec<(u32, u32, String)> {
-    let output = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat="]).output().expect("ps is there");
+    let output = Command::new("ps")
+        .args(["-A", "-o", "pid=,ppid=,stat="])
+        .output()
+        .expect("ps is there");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| {
             let mut fields = line.split_whitespace();
-            Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?, fields.next()?.to_owned()))
+            Some((
+                fields.next()?.parse().ok()?,
+                fields.next()?.parse().ok()?,
+                fields.next()?.to_owned(),
+            ))
         })
         .collect()
 }
