@@ -12,7 +12,9 @@ use pipeline::ports::{ErrorKind, PortError, Receipt};
 use pipeline::protocol::{Held, Work};
 use pipeline::spec::{Step, Weight};
 use pipeline::stage::{Assignment, Committed, Outcome, Stage, StageError};
-use pipeline::{ArtifactKey, ArtifactName, BranchItem, Manifest, MemoryClass, QueueName, RunItem, StepName, StepState};
+use pipeline::{
+    ArtifactKey, ArtifactName, BranchItem, Manifest, MemoryClass, QueueName, RunItem, StepName, StepState,
+};
 use tokio::sync::watch;
 
 use crate::child::{self, ChildRequest, End, Interrupt, Stop, Told};
@@ -40,12 +42,8 @@ pub enum Ended {
     },
     /// Without one.
     Fault {
-        /// Why, as a class.
-        class: FaultClass,
-        /// Why, for people.
-        message: String,
-        /// How long to wait at least before the next attempt, if that is known.
-        retry_after: Option<Duration>,
+        /// What went wrong.
+        failure: Failure,
         /// How long the stage itself took, none if it did not come to that.
         worked: Option<Duration>,
     },
@@ -53,41 +51,91 @@ pub enum Ended {
     Lost(Lost),
 }
 
-impl Ended {
+/// What went wrong in an attempt.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its class.
+    pub class: FaultClass,
+    /// For people.
+    pub message: String,
+    /// How long to wait at least before the next attempt, if that is known.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of which nothing more is known.
+    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
     fn permanent(message: impl Into<String>) -> Self {
-        Self::Fault { class: FaultClass::Permanent, message: message.into(), retry_after: None, worked: None }
+        Self::new(FaultClass::Permanent, message)
     }
 
     /// A port's failure while inputs were fetched or outputs published. What a person can mend while we wait counts
     /// as passing; what is stored and wrong does not.
     fn port(doing: &str, error: &PortError) -> Self {
         let class = match error.kind() {
-            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Denied | ErrorKind::LeaseLost => FaultClass::Transient,
-            ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Corrupt | ErrorKind::Invalid => FaultClass::Permanent,
+            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Denied | ErrorKind::LeaseLost => {
+                FaultClass::Transient
+            }
+            ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Corrupt | ErrorKind::Invalid => {
+                FaultClass::Permanent
+            }
         };
-        Self::Fault { class, message: format!("{doing}: {error}"), retry_after: error.retry_after(), worked: None }
+        Self {
+            class,
+            message: format!("{doing}: {error}"),
+            retry_after: error.retry_after(),
+        }
     }
 
     fn io(doing: &str, error: &std::io::Error) -> Self {
-        Self::Fault { class: FaultClass::Transient, message: format!("{doing}: {error}"), retry_after: None, worked: None }
+        Self::new(FaultClass::Transient, format!("{doing}: {error}"))
     }
 }
 
 /// Carries claimed work out, to the answer of its message.
-pub async fn carry_out(worker: &Arc<Worker>, queue: &QueueName, claimed: Claimed, receipt: Receipt, received_at: Duration) {
+pub async fn carry_out(
+    worker: &Arc<Worker>,
+    queue: &QueueName,
+    claimed: Claimed,
+    receipt: Receipt,
+    received_at: Duration,
+) {
     let clock = &worker.host.clock;
-    let Held { work: on, attempt, .. } = &claimed.held;
+    let Held {
+        work: on, attempt, ..
+    } = &claimed.held;
     tracing::debug!(run.id = %on.run, step = %on.step, branch = on.branch, stage = %queue, attempt, "claimed");
     if claimed.step.attempt == 1
         && let Some(ready_at) = claimed.step.ready_at
         && let Some(started_at) = claimed.step.started_at
     {
-        worker.metrics.handed_off(&queue.stage, started_at.since(ready_at));
+        worker
+            .metrics
+            .handed_off(&queue.stage, started_at.since(ready_at));
     }
-    let mut lease = Lease::new(worker.clone(), claimed.held.clone(), receipt, received_at, claimed.claimed_at);
+    let mut lease = Lease::new(
+        worker.clone(),
+        claimed.held.clone(),
+        receipt,
+        received_at,
+        claimed.claimed_at,
+    );
     let brakes = Brakes::new();
     let ended = {
-        let work = work(worker, queue, &claimed, &brakes);
+        let work = async {
+            let worked = work(worker, queue, &claimed, &brakes).await;
+            worked.unwrap_or_else(|failure| Ended::Fault {
+                failure,
+                worked: None,
+            })
+        };
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -105,26 +153,33 @@ pub async fn carry_out(worker: &Arc<Worker>, queue: &QueueName, claimed: Claimed
 }
 
 /// Everything of an attempt that happens under its lease.
-async fn work(worker: &Arc<Worker>, queue: &QueueName, claimed: &Claimed, brakes: &Brakes) -> Ended {
+async fn work(
+    worker: &Arc<Worker>,
+    queue: &QueueName,
+    claimed: &Claimed,
+    brakes: &Brakes,
+) -> Result<Ended, Failure> {
     let held = &claimed.held;
-    let Some(stage) = stages::find(&queue.stage) else {
-        return Ended::permanent(format!("this worker has no stage {}", queue.stage));
-    };
-    let spec = match worker.specs.get(&worker.backend, &worker.scratch, claimed.run.spec).await {
-        Ok(spec) => spec,
-        Err(e) => return Ended::port("cannot read the run's specification", &e),
-    };
-    let Some(step) = spec.step(&held.work.step).filter(|s| s.params.stage() == queue.stage) else {
-        return Ended::permanent(format!("the run's specification has no step {} of stage {}", held.work.step, queue.stage));
-    };
-    let committed = match committed_before(worker, &claimed.run, &held.work.step).await {
-        Ok(committed) => committed,
-        Err(e) => return Ended::port("cannot read the results of earlier steps", &e),
-    };
-    let scratch = match Scratch::new(&worker.scratch) {
-        Ok(scratch) => scratch,
-        Err(e) => return Ended::io("cannot make a scratch folder", &e),
-    };
+    let stage = stages::find(&queue.stage)
+        .ok_or_else(|| Failure::permanent(format!("this worker has no stage {}", queue.stage)))?;
+    let spec = worker
+        .specs
+        .get(&worker.backend, &worker.scratch, claimed.run.spec)
+        .await;
+    let spec = spec.map_err(|e| Failure::port("cannot read the run's specification", &e))?;
+    let step = spec
+        .step(&held.work.step)
+        .filter(|s| s.params.stage() == queue.stage)
+        .ok_or_else(|| {
+            let (step, stage) = (&held.work.step, &queue.stage);
+            Failure::permanent(format!(
+                "the run's specification has no step {step} of stage {stage}"
+            ))
+        })?;
+    let committed = committed_before(worker, &claimed.run, &held.work.step).await;
+    let committed = committed.map_err(|e| Failure::port("cannot read the results of earlier steps", &e))?;
+    let scratch = Scratch::new(&worker.scratch);
+    let scratch = scratch.map_err(|e| Failure::io("cannot make a scratch folder", &e))?;
     let assignment = Assignment {
         run: claimed.run.id.clone(),
         step: held.work.step.clone(),
@@ -133,55 +188,75 @@ async fn work(worker: &Arc<Worker>, queue: &QueueName, claimed: &Claimed, brakes
         spec: (*spec).clone(),
         committed,
     };
-    if let Err(ended) = fetch(worker, queue, stage, &assignment, scratch.path("inputs")).await {
-        return ended;
-    }
+    fetch(worker, queue, stage, &assignment, &scratch.path("inputs")).await?;
     worker.moments.reach(Moment::Fetched, &held.work).await;
     let started = worker.host.clock.monotonic();
     let ran = run(worker, stage, step, assignment, queue.class, &scratch, brakes).await;
-    let measured = Measured {
-        duration_ms: pipeline::time::millis(worker.host.clock.monotonic().saturating_sub(started)),
-        peak_memory_bytes: ran.peak_memory_bytes,
-        cached: false,
-    };
+    let worked = worker.host.clock.monotonic().saturating_sub(started);
     worker.moments.reach(Moment::Ran, &held.work).await;
-    let worked = Some(Duration::from_millis(measured.duration_ms));
-    let fault = |class, message, retry_after| Ended::Fault { class, message, retry_after, worked };
-    match ran.end {
-        End::Outcome(outcome) => match publish(worker, queue, held, scratch.path("outputs")).await {
-            Ok(manifest) => Ended::Result { outcome, manifest, measured },
-            Err(ended) => ended,
-        },
-        End::Failed(error) => {
-            let message = error.to_string();
-            match error {
-                StageError::Permanent(_) => fault(FaultClass::Permanent, message, None),
-                StageError::Transient { retry_after_ms, .. } => {
-                    fault(FaultClass::Transient, message, retry_after_ms.map(Duration::from_millis))
-                }
-                StageError::OutOfMemory { .. } => fault(FaultClass::Memory, message, None),
-                StageError::Interrupted => fault(FaultClass::Interrupted, message, None),
-            }
+    let failure = match ran.end {
+        End::Outcome(outcome) => {
+            let manifest = publish(worker, queue, held, &scratch.path("outputs")).await?;
+            let measured = Measured {
+                duration_ms: pipeline::time::millis(worked),
+                peak_memory_bytes: ran.peak_memory_bytes,
+                cached: false,
+            };
+            return Ok(Ended::Result {
+                outcome,
+                manifest,
+                measured,
+            });
         }
-        End::Crashed { how } => fault(FaultClass::Crash, how, None),
+        End::Failed(error) => failure_of(&error),
+        End::Crashed { how } => Failure::new(FaultClass::Crash, how),
         End::TimeLimit => {
             let limit = humantime::format_duration(step.time_limit.unwrap_or_default());
-            fault(FaultClass::Transient, format!("stopped at its time limit of {limit}"), None)
+            Failure::new(
+                FaultClass::Transient,
+                format!("stopped at its time limit of {limit}"),
+            )
         }
-        End::Killed => fault(FaultClass::Interrupted, StageError::Interrupted.to_string(), None),
+        End::Killed => failure_of(&StageError::Interrupted),
+    };
+    Ok(Ended::Fault {
+        failure,
+        worked: Some(worked),
+    })
+}
+
+fn failure_of(error: &StageError) -> Failure {
+    let (class, retry_after) = match error {
+        StageError::Permanent(_) => (FaultClass::Permanent, None),
+        StageError::Transient { retry_after_ms, .. } => {
+            (FaultClass::Transient, retry_after_ms.map(Duration::from_millis))
+        }
+        StageError::OutOfMemory { .. } => (FaultClass::Memory, None),
+        StageError::Interrupted => (FaultClass::Interrupted, None),
+    };
+    Failure {
+        class,
+        message: error.to_string(),
+        retry_after,
     }
 }
 
 /// The committed results of the steps before `step`, in which a stage finds what it reads.
-async fn committed_before(worker: &Worker, run: &RunItem, step: &StepName) -> pipeline::ports::PortResult<BTreeMap<StepName, Committed>> {
+async fn committed_before(
+    worker: &Worker,
+    run: &RunItem,
+    step: &StepName,
+) -> pipeline::ports::PortResult<BTreeMap<StepName, Committed>> {
     let mut committed = BTreeMap::new();
     for (name, before) in run.steps_in_order().take_while(|(name, _)| *name != step) {
         if before.is_fanned() {
             let branches = worker.backend.runs.load_branches(&run.id, Some(name)).await?;
-            let manifests = branches.into_iter().filter_map(|BranchItem { ordinal, work, .. }| {
-                let manifest = work.manifest.filter(|_| work.state == StepState::Committed)?;
-                Some((ordinal, manifest))
-            });
+            let manifests = branches
+                .into_iter()
+                .filter_map(|BranchItem { ordinal, work, .. }| {
+                    let manifest = work.manifest.filter(|_| work.state == StepState::Committed)?;
+                    Some((ordinal, manifest))
+                });
             committed.insert(name.clone(), Committed::Branches(manifests.collect()));
         } else if let Some(manifest) = &before.manifest {
             committed.insert(name.clone(), Committed::One(manifest.clone()));
@@ -210,25 +285,45 @@ impl Scratch {
 }
 
 async fn fetch(
-    worker: &Worker, queue: &QueueName, stage: &dyn Stage, assignment: &Assignment, inputs: PathBuf,
-) -> Result<(), Ended> {
+    worker: &Worker,
+    queue: &QueueName,
+    stage: &dyn Stage,
+    assignment: &Assignment,
+    inputs: &Path,
+) -> Result<(), Failure> {
     for read in stage.reads(assignment) {
         let destination = inputs.join(&read.path);
         if let Some(folder) = destination.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| Ended::io("cannot make a scratch folder", &e))?;
+            std::fs::create_dir_all(folder).map_err(|e| Failure::io("cannot make a scratch folder", &e))?;
         }
-        worker.backend.artifacts.fetch(&read.artifact, &destination).await.map_err(|e| Ended::port("cannot fetch an input", &e))?;
-        worker.metrics.artifact_bytes(&queue.stage, Direction::Read, read.artifact.size_bytes);
+        worker
+            .backend
+            .artifacts
+            .fetch(&read.artifact, &destination)
+            .await
+            .map_err(|e| Failure::port("cannot fetch an input", &e))?;
+        worker
+            .metrics
+            .artifact_bytes(&queue.stage, Direction::Read, read.artifact.size_bytes);
     }
     Ok(())
 }
 
 /// Runs the stage where its weight wants it: in a child process, or in ours.
 async fn run(
-    worker: &Arc<Worker>, stage: &'static dyn Stage, step: &Step, assignment: Assignment, class: MemoryClass,
-    scratch: &Scratch, brakes: &Brakes,
+    worker: &Arc<Worker>,
+    stage: &'static dyn Stage,
+    step: &Step,
+    assignment: Assignment,
+    class: MemoryClass,
+    scratch: &Scratch,
+    brakes: &Brakes,
 ) -> child::Ended {
-    let work = Work { run: assignment.run.clone(), step: assignment.step.clone(), branch: assignment.branch };
+    let work = Work {
+        run: assignment.run.clone(),
+        step: assignment.step.clone(),
+        branch: assignment.branch,
+    };
     let sink = worker.progress.clone();
     let progress = {
         let work = work.clone();
@@ -245,8 +340,15 @@ async fn run(
         Ok(program) => program,
         Err(e) => {
             let message = format!("cannot find the worker's own binary: {e}");
-            let end = End::Failed(StageError::Transient { message, retry_after_ms: None });
-            return child::Ended { end, peak_memory_bytes: None, cpu_ms: None };
+            let end = End::Failed(StageError::Transient {
+                message,
+                retry_after_ms: None,
+            });
+            return child::Ended {
+                end,
+                peak_memory_bytes: None,
+                cpu_ms: None,
+            };
         }
     };
     let request = ChildRequest {
@@ -269,7 +371,11 @@ async fn run(
 }
 
 async fn run_here(
-    worker: &Arc<Worker>, stage: &'static dyn Stage, assignment: Assignment, scratch: &Scratch, brakes: &Brakes,
+    worker: &Arc<Worker>,
+    stage: &'static dyn Stage,
+    assignment: Assignment,
+    scratch: &Scratch,
+    brakes: &Brakes,
     progress: impl Fn(f64) + Send + Sync + 'static,
 ) -> child::Ended {
     let (inputs, outputs) = (scratch.path("inputs"), scratch.path("outputs"));
@@ -281,10 +387,16 @@ async fn run_here(
         let _ = tell.send(end);
     }));
     let end = match blocking.await {
-        Ok(()) => told.await.unwrap_or_else(|_| End::Crashed { how: "the stage ended without an answer".into() }),
+        Ok(()) => told.await.unwrap_or_else(|_| End::Crashed {
+            how: "the stage ended without an answer".into(),
+        }),
         Err(how) => End::Crashed { how },
     };
-    child::Ended { end, peak_memory_bytes: None, cpu_ms: None }
+    child::Ended {
+        end,
+        peak_memory_bytes: None,
+        cpu_ms: None,
+    }
 }
 
 /// The ways to stop a stage, wherever it runs.
@@ -295,7 +407,10 @@ struct Brakes {
 
 impl Brakes {
     fn new() -> Self {
-        Self { stop: watch::Sender::new(Stop::Not), interrupt: Interrupt::new() }
+        Self {
+            stop: watch::Sender::new(Stop::Not),
+            interrupt: Interrupt::new(),
+        }
     }
 
     fn apply(&self, stop: Stop) {
@@ -305,7 +420,12 @@ impl Brakes {
 }
 
 /// Publishes every file that the stage left, in the order of their names.
-async fn publish(worker: &Worker, queue: &QueueName, held: &Held, outputs: PathBuf) -> Result<Manifest, Ended> {
+async fn publish(
+    worker: &Worker,
+    queue: &QueueName,
+    held: &Held,
+    outputs: &Path,
+) -> Result<Manifest, Failure> {
     let origin = Origin {
         run: held.work.run.clone(),
         step: held.work.step.clone(),
@@ -313,41 +433,57 @@ async fn publish(worker: &Worker, queue: &QueueName, held: &Held, outputs: PathB
         attempt: held.attempt,
     };
     let mut artifacts = Vec::new();
-    for name in written(&outputs)? {
+    for name in written(outputs)? {
         let key = ArtifactKey::Attempt(origin.clone(), name.clone());
         let published = worker
             .backend
             .artifacts
             .publish(&key, &outputs.join(name.as_str()))
             .await
-            .map_err(|e| Ended::port("cannot publish an artifact", &e))?;
-        worker.metrics.artifact_bytes(&queue.stage, Direction::Written, published.size_bytes);
+            .map_err(|e| Failure::port("cannot publish an artifact", &e))?;
+        worker
+            .metrics
+            .artifact_bytes(&queue.stage, Direction::Written, published.size_bytes);
         if artifacts.is_empty() {
             worker.moments.reach(Moment::Put, &held.work).await;
         }
-        artifacts.push(Artifact { name, sha256: published.sha256, size_bytes: published.size_bytes });
+        artifacts.push(Artifact {
+            name,
+            sha256: published.sha256,
+            size_bytes: published.size_bytes,
+        });
     }
     worker.moments.reach(Moment::Published, &held.work).await;
     Ok(Manifest { origin, artifacts })
 }
 
 /// The names of the files in `outputs`, sorted. Anything that cannot be an artifact is a mistake of the stage.
-fn written(outputs: &Path) -> Result<Vec<ArtifactName>, Ended> {
-    let entries = std::fs::read_dir(outputs).map_err(|e| Ended::io("cannot read what the stage wrote", &e))?;
+fn written(outputs: &Path) -> Result<Vec<ArtifactName>, Failure> {
+    let entries =
+        std::fs::read_dir(outputs).map_err(|e| Failure::io("cannot read what the stage wrote", &e))?;
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|e| Ended::io("cannot read what the stage wrote", &e))?;
-        let kind = entry.file_type().map_err(|e| Ended::io("cannot read what the stage wrote", &e))?;
+        let entry = entry.map_err(|e| Failure::io("cannot read what the stage wrote", &e))?;
+        let kind = entry
+            .file_type()
+            .map_err(|e| Failure::io("cannot read what the stage wrote", &e))?;
         let name = entry.file_name();
         if !kind.is_file() {
-            return Err(Ended::permanent(format!("the stage wrote {}, which is no regular file", name.display())));
+            return Err(Failure::permanent(format!(
+                "the stage wrote {}, which is no regular file",
+                name.display()
+            )));
         }
-        let name = ArtifactName::new(name.to_string_lossy())
-            .map_err(|e| Ended::permanent(format!("the stage wrote a file that cannot be an artifact: {e}")))?;
+        let name = ArtifactName::new(name.to_string_lossy()).map_err(|e| {
+            Failure::permanent(format!("the stage wrote a file that cannot be an artifact: {e}"))
+        })?;
         names.push(name);
     }
     if names.len() > MAX_ARTIFACTS {
-        return Err(Ended::permanent(format!("the stage wrote {} files: at most {MAX_ARTIFACTS} are allowed", names.len())));
+        return Err(Failure::permanent(format!(
+            "the stage wrote {} files: at most {MAX_ARTIFACTS} are allowed",
+            names.len()
+        )));
     }
     names.sort();
     Ok(names)

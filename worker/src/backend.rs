@@ -24,10 +24,16 @@ pub fn open(settings: &Settings, worker: &WorkerId, host: &Host) -> PortResult<O
                 Durability::Full => backend_local::Durability::Full,
                 Durability::Normal => backend_local::Durability::Normal,
             };
-            let options = backend_local::Options { durability, ..backend_local::Options::default() };
+            let options = backend_local::Options {
+                durability,
+                ..backend_local::Options::default()
+            };
             let local = backend_local::open(folder, &options, host)?;
             let log_file = local.log_folder.join(format!("{worker}.jsonl"));
-            Ok(Opened { backend: local.backend, log_file: Some(log_file) })
+            Ok(Opened {
+                backend: local.backend,
+                log_file: Some(log_file),
+            })
         }
     }
 }

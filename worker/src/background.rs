@@ -25,9 +25,18 @@ const SWEEP_BATCH: usize = 100;
 /// Starts all of it. Everything ends when the process drains.
 pub fn start(worker: &Arc<Worker>, queues: &[QueueName], sweep_every: Duration) {
     let queues: Arc<[QueueName]> = queues.into();
-    every(worker, sweep_every, true, |worker| async move { sweep(&worker).await });
-    every(worker, PAUSES_EVERY, false, |worker| async move { read_pauses(&worker).await });
-    every(worker, CLOCK_EVERY, true, |worker| async move { check_clock(&worker).await });
+    every(
+        worker,
+        sweep_every,
+        true,
+        |worker| async move { sweep(&worker).await },
+    );
+    every(worker, PAUSES_EVERY, false, |worker| async move {
+        read_pauses(&worker).await
+    });
+    every(worker, CLOCK_EVERY, true, |worker| async move {
+        check_clock(&worker).await
+    });
     let since = worker.host.clock.now();
     let consumed = queues.clone();
     every(worker, PRESENCE_EVERY, false, move |worker| {
@@ -42,8 +51,12 @@ pub fn start(worker: &Arc<Worker>, queues: &[QueueName], sweep_every: Duration) 
 
 /// Runs `task` again and again, with `pause` between, until the process drains. With `jitter`, the pause varies by
 /// half, so that processes started together do not stay in step.
-fn every<F>(worker: &Arc<Worker>, pause: Duration, jitter: bool, task: impl Fn(Arc<Worker>) -> F + Send + 'static)
-where
+fn every<F>(
+    worker: &Arc<Worker>,
+    pause: Duration,
+    jitter: bool,
+    task: impl Fn(Arc<Worker>) -> F + Send + 'static,
+) where
     F: Future<Output = ()> + Send,
 {
     let worker = worker.clone();
@@ -51,7 +64,11 @@ where
     spawn.spawn(Box::pin(async move {
         while worker.drain.is_working() {
             task(worker.clone()).await;
-            let pause = if jitter { pause / 2 + worker.host.random.up_to(pause) } else { pause };
+            let pause = if jitter {
+                pause / 2 + worker.host.random.up_to(pause)
+            } else {
+                pause
+            };
             tokio::select! {
                 biased;
                 () = worker.drain.reached(Phase::Draining) => {}
@@ -65,7 +82,10 @@ async fn sweep(worker: &Worker) {
     match operate::sweep(&worker.backend, worker.host.clock.now(), SWEEP_BATCH).await {
         Ok(swept) if swept.resent + swept.joined + swept.overdue > 0 => {
             tracing::info!(
-                looked = swept.looked, resent = swept.resent, joined = swept.joined, overdue = swept.overdue,
+                looked = swept.looked,
+                resent = swept.resent,
+                joined = swept.joined,
+                overdue = swept.overdue,
                 "swept"
             );
         }
@@ -93,7 +113,8 @@ async fn read_pauses(worker: &Worker) {
 pub async fn check_clock(worker: &Worker) {
     let before = worker.host.clock.now();
     let found = match worker.backend.runs.server_time().await {
-        Ok(server) => skewed(server, before, worker.host.clock.now(), worker.timing.lease / 4).map(|why| (Obstacle::Clock, why)),
+        Ok(server) => skewed(server, before, worker.host.clock.now(), worker.timing.lease / 4)
+            .map(|why| (Obstacle::Clock, why)),
         Err(e) => Some((Obstacle::Backend, format!("the backend does not answer: {e}"))),
     };
     for obstacle in [Obstacle::Clock, Obstacle::Backend] {
@@ -114,7 +135,11 @@ pub async fn check_clock(worker: &Worker) {
 /// Why our clock is too far from the backend's, which said `server` at some moment between `before` and `after` on
 /// ours.
 fn skewed(server: Timestamp, before: Timestamp, after: Timestamp, most: Duration) -> Option<String> {
-    let (skew, which) = if server < before { (before.since(server), "ahead of") } else { (server.since(after), "behind") };
+    let (skew, which) = if server < before {
+        (before.since(server), "ahead of")
+    } else {
+        (server.since(after), "behind")
+    };
     (skew > most).then(|| {
         format!(
             "this machine's clock is {} {which} the backend's, and at most {} (a quarter of the lease) is taken: set the clock",
@@ -140,7 +165,9 @@ async fn announce(worker: &Worker, queues: &[QueueName], since: Timestamp) {
 async fn read_gauges(worker: &Worker, queues: &[QueueName]) {
     for queue in queues {
         match worker.backend.queue.depth(queue).await {
-            Ok(depth) => worker.metrics.queue(queue, depth.visible, depth.oldest.unwrap_or_default()),
+            Ok(depth) => worker
+                .metrics
+                .queue(queue, depth.visible, depth.oldest.unwrap_or_default()),
             Err(e) => tracing::debug!(stage = %queue, "cannot read the queue's depth: {e}"),
         }
     }
@@ -154,7 +181,11 @@ mod tests {
     fn a_skew_is_told_from_a_slow_answer() {
         let at = |seconds: u64| Timestamp(seconds * 1000);
         let most = Duration::from_secs(7);
-        assert_eq!(skewed(at(100), at(99), at(130), most), None, "the answer took long");
+        assert_eq!(
+            skewed(at(100), at(99), at(130), most),
+            None,
+            "the answer took long"
+        );
         assert_eq!(skewed(at(100), at(107), at(107), most), None, "just within");
         let ahead = skewed(at(100), at(3700), at(3700), most).expect("an hour ahead");
         assert!(ahead.contains("1h ahead of"), "{ahead}");

@@ -48,7 +48,12 @@ enum Taken {
 /// Handles one delivery to its end. Never fails: what goes wrong is logged, and the message comes again.
 pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
     let received_at = worker.host.clock.monotonic();
-    let Delivery { body, receipt, receive_count, .. } = delivery;
+    let Delivery {
+        body,
+        receipt,
+        receive_count,
+        ..
+    } = delivery;
     let hint = match Envelope::parse(&body) {
         Ok(hint) => hint,
         Err(e) => {
@@ -58,7 +63,11 @@ pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
     };
     let work = Work::of(&hint);
     worker.moments.reach(Moment::Received, &work).await;
-    let who = Claimant { queue: queue.clone(), owner: worker.nonce(), version: worker.version.clone() };
+    let who = Claimant {
+        queue: queue.clone(),
+        owner: worker.nonce(),
+        version: worker.version.clone(),
+    };
     match take(&worker, &work, hint.after.as_ref(), &who, receive_count).await {
         Ok(Taken::Won(claimed)) => {
             worker.moments.reach(Moment::Claimed, &work).await;
@@ -72,7 +81,12 @@ pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
         }
         Err(e) => {
             tracing::warn!(run.id = %work.run, step = %work.step, stage = %queue, "claim failed, the message comes again: {e}");
-            answer(&worker, receipt, Answer::Release(worker.backoff(receive_count.min(16)))).await;
+            answer(
+                &worker,
+                receipt,
+                Answer::Release(worker.backoff(receive_count.min(16))),
+            )
+            .await;
         }
     }
     worker.moments.reach(Moment::Acknowledged, &work).await;
@@ -93,7 +107,11 @@ pub async fn answer(worker: &Worker, receipt: Receipt, answer: Answer) {
 
 /// Claims the work that a message names, or finds out what else is to be done about the message.
 async fn take(
-    worker: &Worker, work: &Work, after: Option<&pipeline::StepName>, who: &Claimant, receive_count: u32,
+    worker: &Worker,
+    work: &Work,
+    after: Option<&pipeline::StepName>,
+    who: &Claimant,
+    receive_count: u32,
 ) -> PortResult<Taken> {
     let lease = worker.timing.lease;
     for n in 0..TRIES {
@@ -105,11 +123,18 @@ async fn take(
             let Some(run) = worker.backend.runs.load(&work.run).await? else {
                 return Ok(Taken::Not(Answer::Bury(format!("there is no run {}", work.run))));
             };
-            (protocol::claim_branch(&run, work, after, who, now, lease), Some(run))
+            (
+                protocol::claim_branch(&run, work, after, who, now, lease),
+                Some(run),
+            )
         };
         let update = match update {
             Ok(update) => update,
-            Err(refusal) => return refused(worker, work, read, None, refusal, receive_count).await.map(Taken::Not),
+            Err(refusal) => {
+                return refused(worker, work, read, None, refusal, receive_count)
+                    .await
+                    .map(Taken::Not);
+            }
         };
         let stored = match worker.backend.runs.apply(&update).await {
             Ok(Applied::Done(item)) => return Ok(won(work, who, item, read, claimed_at)),
@@ -133,7 +158,11 @@ async fn take(
                     return Ok(won(work, who, item, read, claimed_at));
                 }
             }
-            refusal => return refused(worker, work, read, stored, refusal, receive_count).await.map(Taken::Not),
+            refusal => {
+                return refused(worker, work, read, stored, refusal, receive_count)
+                    .await
+                    .map(Taken::Not);
+            }
         }
     }
     Ok(Taken::Not(Answer::Release(worker.backoff(0))))
@@ -143,16 +172,30 @@ fn won(work: &Work, who: &Claimant, item: Item, read: Option<RunItem>, claimed_a
     let Some(step) = item.slot(&work.slot()).cloned() else {
         return Taken::Not(Answer::Release(Duration::ZERO));
     };
-    let held = Held { work: work.clone(), owner: who.owner.clone(), attempt: step.attempt };
+    let held = Held {
+        work: work.clone(),
+        owner: who.owner.clone(),
+        attempt: step.attempt,
+    };
     match read.or_else(|| item.into_run()) {
-        Some(run) => Taken::Won(Box::new(Claimed { run, step, held, claimed_at })),
+        Some(run) => Taken::Won(Box::new(Claimed {
+            run,
+            step,
+            held,
+            claimed_at,
+        })),
         None => Taken::Not(Answer::Release(Duration::ZERO)),
     }
 }
 
 /// What a refused claim means for the message. `read` is the run of a branch, `stored` the refusing item.
 async fn refused(
-    worker: &Worker, work: &Work, read: Option<RunItem>, stored: Option<Item>, refusal: Refusal, receive_count: u32,
+    worker: &Worker,
+    work: &Work,
+    read: Option<RunItem>,
+    stored: Option<Item>,
+    refusal: Refusal,
+    receive_count: u32,
 ) -> PortResult<Answer> {
     let (backend, now) = (&worker.backend, worker.host.clock.now());
     let run = read.or_else(|| stored.and_then(Item::into_run));
@@ -170,9 +213,9 @@ async fn refused(
             Ok(Answer::Ack)
         }
         Refusal::Leased(_) if receive_count > MOST_LEASED => Ok(Answer::Ack),
-        Refusal::Leased(until) => {
-            Ok(Answer::Release(until.since(now) + worker.host.random.up_to(worker.timing.retry_base)))
-        }
+        Refusal::Leased(until) => Ok(Answer::Release(
+            until.since(now) + worker.host.random.up_to(worker.timing.retry_base),
+        )),
         Refusal::Settled(state) => {
             if let Some(run) = run {
                 drive_again(worker, work, run, state).await?;
@@ -180,7 +223,10 @@ async fn refused(
             Ok(Answer::Ack)
         }
         Refusal::LargerClass(class, attempt) => {
-            if let Applied::Done(_) = backend.runs.apply(&protocol::escalate(work, class, attempt, now)).await?
+            if let Applied::Done(_) = backend
+                .runs
+                .apply(&protocol::escalate(work, class, attempt, now))
+                .await?
                 && let Some(run) = &run
             {
                 tracing::info!(run.id = %work.run, step = %work.step, "died twice without a known cause: on to class {class}");
@@ -190,7 +236,11 @@ async fn refused(
             Ok(Answer::Release(worker.backoff(0)))
         }
         Refusal::BudgetSpent(step) => {
-            if let Applied::Done(_) = backend.runs.apply(&protocol::fail_spent(work, &step, now)).await? {
+            if let Applied::Done(_) = backend
+                .runs
+                .apply(&protocol::fail_spent(work, &step, now))
+                .await?
+            {
                 tracing::error!(run.id = %work.run, step = %work.step, "failed for good: its crash budget is spent");
                 if let Some(ordinal) = work.branch {
                     let join = protocol::join_branch(work, ordinal, StepState::Failed);
@@ -221,7 +271,18 @@ async fn drive_again(worker: &Worker, work: &Work, run: RunItem, state: StepStat
 }
 
 /// Sends the message of `work` to its stage's queue of that class.
-pub async fn send_work(worker: &Worker, run: &RunItem, work: &Work, class: pipeline::MemoryClass) -> PortResult<()> {
-    let Some(step) = run.steps.get(&work.step) else { return Ok(()) };
-    operate::send(&worker.backend, vec![protocol::message(run, &work.step, step, work.branch, class)]).await
+pub async fn send_work(
+    worker: &Worker,
+    run: &RunItem,
+    work: &Work,
+    class: pipeline::MemoryClass,
+) -> PortResult<()> {
+    let Some(step) = run.steps.get(&work.step) else {
+        return Ok(());
+    };
+    operate::send(
+        &worker.backend,
+        vec![protocol::message(run, &work.step, step, work.branch, class)],
+    )
+    .await
 }

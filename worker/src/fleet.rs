@@ -47,13 +47,20 @@ pub enum StartError {
 
 /// Puts a worker together. Nothing runs yet.
 pub fn build(
-    settings: &Settings, id: WorkerId, backend: Backend, host: Host, progress: Option<ProgressSink>,
+    settings: &Settings,
+    id: WorkerId,
+    backend: Backend,
+    host: Host,
+    progress: Option<ProgressSink>,
 ) -> Result<Arc<Worker>, StartError> {
     let metrics = Arc::new(Metrics::new());
     let scratch = settings.scratch.clone();
     // Tried now: a full or forbidden folder should be told at the start, not by every attempt.
     let usable = std::fs::create_dir_all(&scratch).and_then(|()| tempfile::tempdir_in(&scratch).map(drop));
-    usable.map_err(|source| StartError::Scratch { path: scratch.clone(), source })?;
+    usable.map_err(|source| StartError::Scratch {
+        path: scratch.clone(),
+        source,
+    })?;
     Ok(Arc::new(Worker {
         id,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -76,7 +83,12 @@ pub fn build(
             poll: Duration::from_secs(1),
         },
         specs: Specs::default(),
-        moments: settings.test_pause_at.as_deref().unwrap_or("").parse::<Moments>().map_err(StartError::Moment)?,
+        moments: settings
+            .test_pause_at
+            .as_deref()
+            .unwrap_or("")
+            .parse::<Moments>()
+            .map_err(StartError::Moment)?,
         scratch,
         children: true,
         progress,
@@ -89,8 +101,18 @@ pub fn queues_of(kinds: &[&'static Kind], classes: &[MemoryClass]) -> Vec<(Queue
     let mut queues = Vec::new();
     for kind in kinds {
         let stage = StageName::new(kind.name).expect("names in the catalogue are ids; a test holds it");
-        for class in MemoryClass::ALL.into_iter().filter(|c| *c <= kind.largest).filter(is_wanted) {
-            queues.push((QueueName { stage: stage.clone(), class }, *kind));
+        for class in MemoryClass::ALL
+            .into_iter()
+            .filter(|c| *c <= kind.largest)
+            .filter(is_wanted)
+        {
+            queues.push((
+                QueueName {
+                    stage: stage.clone(),
+                    class,
+                },
+                *kind,
+            ));
         }
     }
     queues
@@ -115,7 +137,9 @@ impl Running {
 /// Starts everything: the first look at clock and backend, the pools, the work in the background, and, if an address
 /// is given, metrics and health.
 pub async fn start(
-    worker: &Arc<Worker>, queues: Vec<(QueueName, &'static Kind)>, settings: &Settings,
+    worker: &Arc<Worker>,
+    queues: Vec<(QueueName, &'static Kind)>,
+    settings: &Settings,
 ) -> Result<Running, StartError> {
     background::check_clock(worker).await;
     if let Some(why) = worker.gate.shut() {
@@ -125,7 +149,11 @@ pub async fn start(
         let endpoint = Endpoint::bind(address).await?;
         tracing::info!("metrics and health on http://{}", endpoint.address());
         // They are shown to the very end of the process: a drain is worth watching.
-        let serving = endpoint.serve(worker.metrics.clone(), worker.readiness.clone(), std::future::pending());
+        let serving = endpoint.serve(
+            worker.metrics.clone(),
+            worker.readiness.clone(),
+            std::future::pending(),
+        );
         worker.host.spawn.spawn(Box::pin(serving));
     }
     let names: Vec<QueueName> = queues.iter().map(|(queue, _)| queue.clone()).collect();

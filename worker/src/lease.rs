@@ -42,9 +42,21 @@ pub struct Lease {
 impl Lease {
     /// A lease that was just won. `received_at` is the monotonic time of the message's receive, `claimed_at` the one
     /// just before the claim.
-    pub fn new(worker: Arc<Worker>, held: Held, receipt: Receipt, received_at: Duration, claimed_at: Duration) -> Self {
+    pub fn new(
+        worker: Arc<Worker>,
+        held: Held,
+        receipt: Receipt,
+        received_at: Duration,
+        claimed_at: Duration,
+    ) -> Self {
         let good_until = claimed_at + worker.timing.lease;
-        Self { worker, held, receipt: Some(receipt), received_at, good_until }
+        Self {
+            worker,
+            held,
+            receipt: Some(receipt),
+            received_at,
+            good_until,
+        }
     }
 
     /// The message's receipt, if the message is still to be answered.
@@ -70,7 +82,11 @@ impl Lease {
 
     async fn renew_for_ever(&mut self) -> Lost {
         let worker = self.worker.clone();
-        let (clock, runs, run) = (&worker.host.clock, &worker.backend.runs, self.held.work.run.clone());
+        let (clock, runs, run) = (
+            &worker.host.clock,
+            &worker.backend.runs,
+            self.held.work.run.clone(),
+        );
         let every = worker.timing.lease / 3;
         let mut wait = FIRST_LOOK.min(every);
         clock.sleep(wait).await;
@@ -118,8 +134,15 @@ impl Lease {
         match worker.backend.runs.apply(&update).await? {
             Applied::Done(_) => {}
             Applied::Refused(item) => {
-                let ended = item.as_ref().and_then(|i| i.as_run()).map(|r| r.status).filter(|s| *s != RunStatus::Open);
-                return Ok(Some(ended.map_or_else(|| Lost::Lease("somebody else claimed the work".into()), Lost::RunEnded)));
+                let ended = item
+                    .as_ref()
+                    .and_then(|i| i.as_run())
+                    .map(|r| r.status)
+                    .filter(|s| *s != RunStatus::Open);
+                return Ok(Some(ended.map_or_else(
+                    || Lost::Lease("somebody else claimed the work".into()),
+                    Lost::RunEnded,
+                )));
             }
             Applied::AliasMoved(_) => {}
         }
@@ -129,7 +152,12 @@ impl Lease {
             }
         } else if let Some(receipt) = &self.receipt {
             // The lease is what gives the right to work. A message that came back meanwhile finds it and waits.
-            if let Err(e) = worker.backend.queue.extend(receipt, worker.timing.visibility()).await {
+            if let Err(e) = worker
+                .backend
+                .queue
+                .extend(receipt, worker.timing.visibility())
+                .await
+            {
                 tracing::debug!(run.id = %self.held.work.run, step = %self.held.work.step, "message not extended: {e}");
             }
         }

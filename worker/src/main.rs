@@ -13,9 +13,14 @@ use worker::{backend, child, fleet, host, telemetry};
 
 /// The fleet's binary: pools of workers that carry out the stages of runs.
 #[derive(Debug, Parser)]
-#[command(name = "worker", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "worker",
+    version,
+    max_term_width = 100,
+    after_help = "\
 People submit and watch runs with `producer`. To try everything in one process:
-  worker run --test-stages examples/hello/pipeline.toml")]
+  worker run --test-stages examples/hello/pipeline.toml"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -65,7 +70,10 @@ another specification, 1 anything else (the run may be open still: any pool goes
 
 fn parse_class(text: &str) -> Result<MemoryClass, String> {
     let names = || MemoryClass::ALL.map(MemoryClass::as_str).join(", ");
-    MemoryClass::ALL.into_iter().find(|c| c.as_str() == text).ok_or_else(|| format!("there are {}", names()))
+    MemoryClass::ALL
+        .into_iter()
+        .find(|c| c.as_str() == text)
+        .ok_or_else(|| format!("there are {}", names()))
 }
 
 fn main() -> ExitCode {
@@ -77,7 +85,11 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Command::Pool { stages, classes, config } => in_runtime(pool(stages, classes, config)),
+        Command::Pool {
+            stages,
+            classes,
+            config,
+        } => in_runtime(pool(stages, classes, config)),
         Command::Run { args, config } => in_runtime(run_one(args, config)),
     }
 }
@@ -107,11 +119,17 @@ struct Failure {
 
 impl Failure {
     fn usage(message: impl ToString) -> Self {
-        Self { code: 2, message: message.to_string() }
+        Self {
+            code: 2,
+            message: message.to_string(),
+        }
     }
 
     fn other(message: impl ToString) -> Self {
-        Self { code: 1, message: message.to_string() }
+        Self {
+            code: 1,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -120,12 +138,16 @@ async fn pool(stages: Vec<String>, classes: Vec<MemoryClass>, config: ConfigArgs
     let kinds = named_stages(&stages, settings.test_stages).map_err(Failure::usage)?;
     let queues = fleet::queues_of(&kinds, &classes);
     if queues.is_empty() {
-        return Err(Failure::usage("none of these stages is deployed in these classes"));
+        return Err(Failure::usage(
+            "none of these stages is deployed in these classes",
+        ));
     }
     let worker = build(&settings, None, true)?;
     fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
     let names: Vec<String> = queues.iter().map(|(queue, _)| queue.to_string()).collect();
-    let running = fleet::start(&worker, queues, &settings).await.map_err(Failure::other)?;
+    let running = fleet::start(&worker, queues, &settings)
+        .await
+        .map_err(Failure::other)?;
     tracing::info!(worker = %worker.id, "serves {}", names.join(", "));
     running.ended(&worker).await;
     tracing::info!("drained");
@@ -137,7 +159,9 @@ fn named_stages(names: &[String], allows_test_stages: bool) -> Result<Vec<&'stat
     if names == ["all"] {
         let kinds: Vec<&Kind> = CATALOGUE.iter().filter(is_allowed).collect();
         return match kinds.is_empty() {
-            true => Err("every stage that there is so far is only for tests: allow them with --test-stages".into()),
+            true => Err(
+                "every stage that there is so far is only for tests: allow them with --test-stages".into(),
+            ),
             false => Ok(kinds),
         };
     }
@@ -145,37 +169,50 @@ fn named_stages(names: &[String], allows_test_stages: bool) -> Result<Vec<&'stat
         .iter()
         .map(|name| match kind(name) {
             None => Err(format!("there is no stage {name:?}; `worker stages` lists them")),
-            Some(kind) if !is_allowed(&kind) => {
-                Err(format!("stage {name} is only for tests and first steps; allow it with --test-stages"))
-            }
+            Some(kind) if !is_allowed(&kind) => Err(format!(
+                "stage {name} is only for tests and first steps; allow it with --test-stages"
+            )),
             Some(kind) => Ok(kind),
         })
         .collect()
 }
 
 /// Opens the backend and puts the worker together; also sets up logging, which wants to know both.
-fn build(settings: &Settings, progress: Option<ProgressSink>, shows_log: bool) -> Result<Arc<Worker>, Failure> {
+fn build(
+    settings: &Settings,
+    progress: Option<ProgressSink>,
+    shows_log: bool,
+) -> Result<Arc<Worker>, Failure> {
     let host = host::real_host(settings.test_clock_offset_ms);
     let id = settings.worker_id.clone().unwrap_or_else(|| {
         let id = format!("w-{}-{}", std::process::id(), host.random.hex(3));
         WorkerId::new(id).expect("digits and letters make an id")
     });
     let opened = backend::open(settings, &id, &host).map_err(Failure::other)?;
-    let log = if shows_log { Some(settings.log_format) } else { None };
+    let log = if shows_log {
+        Some(settings.log_format)
+    } else {
+        None
+    };
     telemetry::init(log, &settings.log, opened.log_file.as_deref()).map_err(Failure::other)?;
     fleet::build(settings, id, opened.backend, host, progress).map_err(Failure::other)
 }
 
 async fn run_one(args: RunArgs, config: ConfigArgs) -> Result<u8, Failure> {
     let settings = config::load(config, Mode::Run).map_err(Failure::usage)?;
-    let refused = |e: run::RunError| Failure { code: e.exit_code(), message: e.to_string() };
+    let refused = |e: run::RunError| Failure {
+        code: e.exit_code(),
+        message: e.to_string(),
+    };
     let spec = run::load(&args, settings.test_stages).map_err(refused)?;
     let progress = Progress::new(args.json);
     // Log lines would tear the progress bars apart; they go to the worker's log file.
     let worker = build(&settings, Some(progress.sink()), false)?;
     fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
     let queues = fleet::queues_of(&run::stages_of(&spec), &[]);
-    let running = fleet::start(&worker, queues, &settings).await.map_err(Failure::other)?;
+    let running = fleet::start(&worker, queues, &settings)
+        .await
+        .map_err(Failure::other)?;
     let report = run::run(&worker, &spec, &args, progress).await;
     running.ended(&worker).await;
     let report = report.map_err(refused)?;

@@ -62,25 +62,36 @@ impl FromStr for Moments {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let (name, step) = text.split_once('@').map_or((text, None), |(name, step)| (name, Some(step.to_owned())));
+        let (name, step) = text
+            .split_once('@')
+            .map_or((text, None), |(name, step)| (name, Some(step.to_owned())));
         let names = || Moment::ALL.map(|(_, name)| name).join(", ");
         let (moment, _) = Moment::ALL
             .into_iter()
             .find(|(_, known)| *known == name)
             .ok_or_else(|| format!("there is no moment {name:?}; there are {}", names()))?;
-        Ok(Self { stop_at: Some((moment, step)) })
+        Ok(Self {
+            stop_at: Some((moment, step)),
+        })
     }
 }
 
 impl Moments {
     /// Tells whoever reads standard error that the moment is reached, and never returns, if a test asked for it.
     pub async fn reach(&self, moment: Moment, work: &Work) {
-        let Some((stop_at, step)) = &self.stop_at else { return };
+        let Some((stop_at, step)) = &self.stop_at else {
+            return;
+        };
         if *stop_at != moment || step.as_ref().is_some_and(|step| step != work.step.as_str()) {
             return;
         }
-        let branch = work.branch.map_or_else(String::new, |ordinal| format!("/{ordinal}"));
-        eprintln!("stopped at {moment:?} of {}{branch} of run {}", work.step, work.run);
+        let branch = work
+            .branch
+            .map_or_else(String::new, |ordinal| format!("/{ordinal}"));
+        eprintln!(
+            "stopped at {moment:?} of {}{branch} of run {}",
+            work.step, work.run
+        );
         std::future::pending::<()>().await;
     }
 }

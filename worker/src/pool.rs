@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::QueueName;
 use pipeline::ports::Delivery;
 use pipeline::spec::{Kind, Weight};
-use pipeline::QueueName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::delivery::{self, Answer};
@@ -35,8 +35,16 @@ pub async fn consume(worker: Arc<Worker>, queue: QueueName, kind: &'static Kind)
             () = worker.drain.reached(Phase::Draining) => break,
             permits = next_permits(&worker, &queue, kind, &slots) => permits,
         };
-        let received =
-            worker.backend.queue.receive(&queue, permits.len(), worker.timing.visibility(), worker.timing.poll).await;
+        let received = worker
+            .backend
+            .queue
+            .receive(
+                &queue,
+                permits.len(),
+                worker.timing.visibility(),
+                worker.timing.poll,
+            )
+            .await;
         let deliveries = match received {
             Ok(deliveries) => {
                 failures = 0;
@@ -45,7 +53,10 @@ pub async fn consume(worker: Arc<Worker>, queue: QueueName, kind: &'static Kind)
             Err(e) => {
                 drop(permits);
                 tracing::warn!(stage = %queue, "cannot receive, trying again: {e}");
-                let pause = e.retry_after().unwrap_or_default().max(worker.backoff(failures) + Duration::from_millis(100));
+                let pause = e
+                    .retry_after()
+                    .unwrap_or_default()
+                    .max(worker.backoff(failures) + Duration::from_millis(100));
                 failures = (failures + 1).min(16);
                 tokio::select! {
                     biased;
@@ -85,7 +96,12 @@ impl Drop for Done {
 }
 
 /// Waits until the pool may receive and at least one permit is free; then takes as many as are free, up to a batch.
-async fn next_permits(worker: &Worker, queue: &QueueName, kind: &Kind, slots: &Arc<Semaphore>) -> Vec<Permit> {
+async fn next_permits(
+    worker: &Worker,
+    queue: &QueueName,
+    kind: &Kind,
+    slots: &Arc<Semaphore>,
+) -> Vec<Permit> {
     worker.gate.opened(&queue.stage).await;
     // Takes nothing, so it can be cut short by a drain; and heavy pools share their permits: an idle one must not hold
     // any while another has work.
@@ -97,14 +113,30 @@ async fn next_permits(worker: &Worker, queue: &QueueName, kind: &Kind, slots: &A
     };
     let memory = match memory_mib {
         None => None,
-        Some(mib) => Some(worker.capacity.memory.clone().acquire_many_owned(mib).await.expect(CLOSED)),
+        Some(mib) => Some(
+            worker
+                .capacity
+                .memory
+                .clone()
+                .acquire_many_owned(mib)
+                .await
+                .expect(CLOSED),
+        ),
     };
     let first = slots.clone().acquire_owned().await.expect(CLOSED);
-    let mut permits = vec![Permit { _slot: first, _memory: memory }];
+    let mut permits = vec![Permit {
+        _slot: first,
+        _memory: memory,
+    }];
     // Heavy work is received one at a time: what waits here could be done elsewhere.
     while kind.weight == Weight::Light && permits.len() < BATCH {
-        let Ok(slot) = slots.clone().try_acquire_owned() else { break };
-        permits.push(Permit { _slot: slot, _memory: None });
+        let Ok(slot) = slots.clone().try_acquire_owned() else {
+            break;
+        };
+        permits.push(Permit {
+            _slot: slot,
+            _memory: None,
+        });
     }
     permits
 }

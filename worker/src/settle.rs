@@ -10,7 +10,7 @@ use pipeline::stage::Outcome;
 use pipeline::update::{Applied, GuardedUpdate};
 use pipeline::{Item, Manifest, MemoryClass, QueueName, RunItem, RunStatus, StepState, operate};
 
-use crate::attempt::Ended;
+use crate::attempt::{Ended, Failure};
 use crate::delivery::{Answer, Claimed, answer, send_work};
 use crate::lease::{Lease, Lost};
 use crate::metrics::AttemptOutcome;
@@ -21,16 +21,31 @@ use crate::worker::Worker;
 const TRIES: u32 = 5;
 
 /// Settles an attempt and answers its message.
-pub async fn settle(worker: &Arc<Worker>, queue: &QueueName, claimed: &Claimed, lease: Lease, ended: Ended, duration: Duration) {
-    let settling = Settling { worker, queue, claimed };
+pub async fn settle(
+    worker: &Arc<Worker>,
+    queue: &QueueName,
+    claimed: &Claimed,
+    lease: Lease,
+    ended: Ended,
+    duration: Duration,
+) {
+    let settling = Settling {
+        worker,
+        queue,
+        claimed,
+    };
     let (outcome, worked, reply) = match ended {
-        Ended::Result { outcome, manifest, measured } => {
+        Ended::Result {
+            outcome,
+            manifest,
+            measured,
+        } => {
             let worked = Some(Duration::from_millis(measured.duration_ms));
             let (outcome, reply) = settling.result(outcome, manifest, measured).await;
             (outcome, worked, reply)
         }
-        Ended::Fault { class, message, retry_after, worked } => {
-            let (outcome, reply) = settling.fault(class, message, retry_after).await;
+        Ended::Fault { failure, worked } => {
+            let (outcome, reply) = settling.fault(failure).await;
             (outcome, worked, reply)
         }
         Ended::Lost(lost) => {
@@ -72,7 +87,7 @@ impl Settling<'_> {
     async fn result(&self, outcome: Outcome, manifest: Manifest, measured: Measured) -> Settled {
         let ending = match self.ending(&outcome) {
             Ok(ending) => ending,
-            Err(mistake) => return self.fault(FaultClass::Permanent, mistake, None).await,
+            Err(mistake) => return self.fault(Failure::new(FaultClass::Permanent, mistake)).await,
         };
         let name = match ending {
             Ending::Halt(_) => AttemptOutcome::Halted,
@@ -113,28 +128,49 @@ impl Settling<'_> {
             (Outcome::FanOut { branches }, None) => {
                 let least = next.and_then(|next| next.min_succeeded).unwrap_or(1).max(1);
                 if !asks_for_number {
-                    Err("the stage fans out, and the next step does not take its number of branches from it".into())
+                    Err(
+                        "the stage fans out, and the next step does not take its number of branches from it"
+                            .into(),
+                    )
                 } else if !(least..=MAX_BRANCHES).contains(branches) {
-                    Err(format!("the stage fans out into {branches} branches: {least} to {MAX_BRANCHES} are possible here"))
+                    Err(format!(
+                        "the stage fans out into {branches} branches: {least} to {MAX_BRANCHES} are possible here"
+                    ))
                 } else {
                     Ok(Ending::FanOut(class, *branches))
                 }
             }
             (Outcome::Halt { reason }, None) => Ok(Ending::Halt(reason.clone())),
-            (Outcome::Register(registration), None) if next.is_none() => Ok(Ending::Register(registration.clone())),
+            (Outcome::Register(registration), None) if next.is_none() => {
+                Ok(Ending::Register(registration.clone()))
+            }
             (Outcome::Register(_), None) => Err("only the last step can register a model".into()),
         }
     }
 
     /// The committed item; none if the right to commit was lost.
-    async fn commit(&self, mut ending: Ending, manifest: Manifest, measured: Measured) -> PortResult<Option<Item>> {
+    async fn commit(
+        &self,
+        mut ending: Ending,
+        manifest: Manifest,
+        measured: Measured,
+    ) -> PortResult<Option<Item>> {
         let (held, worker) = (&self.claimed.held, self.worker);
         loop {
             let now = worker.host.clock.now();
-            let update = protocol::commit(held, &self.claimed.run, manifest.clone(), &ending, measured.clone(), now);
+            let update = protocol::commit(
+                held,
+                &self.claimed.run,
+                manifest.clone(),
+                &ending,
+                measured.clone(),
+                now,
+            );
             match self.apply(&update).await? {
                 Applied::Done(item) => return Ok(Some(item)),
-                Applied::Refused(stored) if protocol::commit_was_mine(held, &manifest, stored.as_ref()) => return Ok(stored),
+                Applied::Refused(stored) if protocol::commit_was_mine(held, &manifest, stored.as_ref()) => {
+                    return Ok(stored);
+                }
                 Applied::Refused(_) => return Ok(None),
                 Applied::AliasMoved(_) => match ending {
                     Ending::Register(registration) => {
@@ -182,12 +218,19 @@ impl Settling<'_> {
     async fn join(&self, ordinal: u32, state: StepState) -> PortResult<()> {
         let (worker, work) = (self.worker, &self.claimed.held.work);
         let join = protocol::join_branch(work, ordinal, state);
-        let Applied::Done(Item::Run(run)) = self.apply(&join).await? else { return Ok(()) };
+        let Applied::Done(Item::Run(run)) = self.apply(&join).await? else {
+            return Ok(());
+        };
         worker.moments.reach(Moment::Joined, work).await;
         operate::after_join(&worker.backend, *run, &work.step, worker.host.clock.now()).await
     }
 
-    async fn fault(&self, class: FaultClass, message: String, retry_after: Option<Duration>) -> Settled {
+    async fn fault(&self, failure: Failure) -> Settled {
+        let Failure {
+            class,
+            message,
+            retry_after,
+        } = failure;
         let (worker, claimed) = (self.worker, self.claimed);
         if class != FaultClass::Interrupted {
             let work = &claimed.held.work;
@@ -216,8 +259,15 @@ impl Settling<'_> {
                 .await
             }
             Next::GiveUp(why) => {
-                let message = if why.is_empty() { message } else { format!("{message}; no further attempt: {why}") };
-                let update = protocol::fail(&claimed.held, Fault::new(class, message, claimed.held.attempt, now));
+                let message = if why.is_empty() {
+                    message
+                } else {
+                    format!("{message}; no further attempt: {why}")
+                };
+                let update = protocol::fail(
+                    &claimed.held,
+                    Fault::new(class, message, claimed.held.attempt, now),
+                );
                 self.record(&update, |item| async move {
                     match item {
                         Item::Run(run) => log_end(&run),
@@ -238,7 +288,10 @@ impl Settling<'_> {
     {
         match self.apply(update).await? {
             Applied::Done(item) => {
-                self.worker.moments.reach(Moment::Recorded, &self.claimed.held.work).await;
+                self.worker
+                    .moments
+                    .reach(Moment::Recorded, &self.claimed.held.work)
+                    .await;
                 then(item).await
             }
             // Recorded by a try whose answer was lost, or no longer ours to record: a redelivery tells.
@@ -258,7 +311,10 @@ impl Settling<'_> {
                 tracing::warn!(run.id = %work.run, step = %work.step, stage = %self.queue, "lease lost, nothing recorded: {why}");
                 (AttemptOutcome::Discarded, Ok(Answer::Release(Duration::ZERO)))
             }
-            Lost::Drain => (AttemptOutcome::Fault(FaultClass::Interrupted), Ok(Answer::Release(Duration::ZERO))),
+            Lost::Drain => (
+                AttemptOutcome::Fault(FaultClass::Interrupted),
+                Ok(Answer::Release(Duration::ZERO)),
+            ),
         }
     }
 }

@@ -151,7 +151,11 @@ impl Worker {
     /// A pause after the `n`th passing failure: full jitter under a doubling bound
     /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
     pub fn backoff(&self, n: u32) -> Duration {
-        let bound = self.timing.retry_base.saturating_mul(2u32.saturating_pow(n)).min(self.timing.retry_cap);
+        let bound = self
+            .timing
+            .retry_base
+            .saturating_mul(2u32.saturating_pow(n))
+            .min(self.timing.retry_cap);
         self.host.random.up_to(bound)
     }
 }
@@ -164,7 +168,12 @@ impl Specs {
     const MOST: usize = 256;
 
     /// The specification of that digest.
-    pub async fn get(&self, backend: &Backend, scratch: &std::path::Path, digest: Sha256Digest) -> PortResult<Arc<Spec>> {
+    pub async fn get(
+        &self,
+        backend: &Backend,
+        scratch: &std::path::Path,
+        digest: Sha256Digest,
+    ) -> PortResult<Arc<Spec>> {
         if let Some(spec) = self.lock().get(&digest) {
             return Ok(spec.clone());
         }
@@ -185,17 +194,42 @@ impl Specs {
 
 async fn read_spec(backend: &Backend, scratch: &std::path::Path, digest: Sha256Digest) -> PortResult<Spec> {
     let key = ArtifactKey::Spec(digest);
-    let missing = || PortError::new(ErrorKind::NotFound, format!("the run's specification {key} is not in the store"));
+    let missing = || {
+        PortError::new(
+            ErrorKind::NotFound,
+            format!("the run's specification {key} is not in the store"),
+        )
+    };
     let size_bytes = backend.artifacts.size_bytes(&key).await?.ok_or_else(missing)?;
     // The canonical form may be somewhat longer than what was written.
     if size_bytes > 4 * MAX_SPEC_BYTES as u64 {
-        return Err(PortError::new(ErrorKind::Invalid, format!("specification {key} has {size_bytes} bytes, too many to be one")));
+        return Err(PortError::new(
+            ErrorKind::Invalid,
+            format!("specification {key} has {size_bytes} bytes, too many to be one"),
+        ));
     }
-    let io = |e: std::io::Error| PortError::new(ErrorKind::Unavailable, "cannot use the scratch folder").with_source(e);
+    let io = |e: std::io::Error| {
+        PortError::new(ErrorKind::Unavailable, "cannot use the scratch folder").with_source(e)
+    };
     let folder = tempfile::tempdir_in(scratch).map_err(io)?;
     let file = folder.path().join("spec.json");
-    backend.artifacts.fetch(&ArtifactRef { key: key.clone(), sha256: digest, size_bytes }, &file).await?;
+    backend
+        .artifacts
+        .fetch(
+            &ArtifactRef {
+                key: key.clone(),
+                sha256: digest,
+                size_bytes,
+            },
+            &file,
+        )
+        .await?;
     let bytes = std::fs::read(&file).map_err(io)?;
-    Spec::from_canonical(&bytes)
-        .map_err(|e| PortError::new(ErrorKind::Invalid, format!("specification {key} is not understood by this worker")).with_source(e))
+    Spec::from_canonical(&bytes).map_err(|e| {
+        PortError::new(
+            ErrorKind::Invalid,
+            format!("specification {key} is not understood by this worker"),
+        )
+        .with_source(e)
+    })
 }

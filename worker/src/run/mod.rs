@@ -60,7 +60,9 @@ pub enum RunError {
     #[error("{0}")]
     Set(String),
     /// A step's stage is for tests.
-    #[error("step {step} uses stage {stage}, which is only for tests and first steps; allow it with --test-stages")]
+    #[error(
+        "step {step} uses stage {stage}, which is only for tests and first steps; allow it with --test-stages"
+    )]
     TestStage {
         /// Which step.
         step: pipeline::StepName,
@@ -92,11 +94,22 @@ impl RunError {
 /// Reads and checks the specification that `args` name.
 pub fn load(args: &RunArgs, allows_test_stages: bool) -> Result<Spec, RunError> {
     let path = || args.spec.clone();
-    let text = std::fs::read_to_string(&args.spec).map_err(|source| RunError::Read { path: path(), source })?;
+    let text =
+        std::fs::read_to_string(&args.spec).map_err(|source| RunError::Read { path: path(), source })?;
     let overrides = spec::by_name(&text, args.set.clone()).map_err(RunError::Set)?;
-    let spec = spec::load(&text, &overrides).map_err(|problems| RunError::Spec { path: path(), problems })?;
-    match spec.steps.iter().find(|s| s.params.kind().for_tests && !allows_test_stages) {
-        Some(step) => Err(RunError::TestStage { step: step.step.clone(), stage: step.params.kind().name }),
+    let spec = spec::load(&text, &overrides).map_err(|problems| RunError::Spec {
+        path: path(),
+        problems,
+    })?;
+    match spec
+        .steps
+        .iter()
+        .find(|s| s.params.kind().for_tests && !allows_test_stages)
+    {
+        Some(step) => Err(RunError::TestStage {
+            step: step.step.clone(),
+            stage: step.params.kind().name,
+        }),
         None => Ok(spec),
     }
 }
@@ -124,11 +137,17 @@ async fn submit(worker: &Worker, spec: &Spec, key: Option<RunId>) -> Result<RunI
 /// `{pipeline}-{8 hexadecimal digits}`
 fn fresh_id(spec: &Spec, host: &Host) -> RunId {
     let stem: String = spec.pipeline.as_str().chars().take(50).collect();
-    RunId::new(format!("{stem}-{}", host.random.hex(4))).expect("a shortened name and hexadecimal digits make an id")
+    RunId::new(format!("{stem}-{}", host.random.hex(4)))
+        .expect("a shortened name and hexadecimal digits make an id")
 }
 
 /// Submits the run, shows it until it ends or the process is told to leave, and tells how it stands.
-pub async fn run(worker: &Arc<Worker>, spec: &Spec, args: &RunArgs, mut progress: Progress) -> Result<Report, RunError> {
+pub async fn run(
+    worker: &Arc<Worker>,
+    spec: &Spec,
+    args: &RunArgs,
+    mut progress: Progress,
+) -> Result<Report, RunError> {
     let started = submit(worker, spec, args.key.clone()).await;
     let run = match started {
         Ok(run) => run,
@@ -141,7 +160,11 @@ pub async fn run(worker: &Arc<Worker>, spec: &Spec, args: &RunArgs, mut progress
         eprintln!("run {} of pipeline {}", run.id, run.pipeline);
     }
     let seen = watch(worker, run, &mut progress).await;
-    worker.drain.advance(if args.json || seen.is_ok() { Phase::Draining } else { Phase::Interrupting });
+    worker.drain.advance(if args.json || seen.is_ok() {
+        Phase::Draining
+    } else {
+        Phase::Interrupting
+    });
     let run = seen?;
     let branches = worker.backend.runs.load_branches(&run.id, None).await?;
     Ok(Report::new(&run, &branches))

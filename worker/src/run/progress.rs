@@ -22,7 +22,10 @@ pub struct Progress {
 }
 
 enum View {
-    Bars { all: MultiProgress, bars: BTreeMap<StepName, ProgressBar> },
+    Bars {
+        all: MultiProgress,
+        bars: BTreeMap<StepName, ProgressBar>,
+    },
     Lines,
     Nothing,
 }
@@ -33,11 +36,18 @@ impl Progress {
         let view = if is_quiet {
             View::Nothing
         } else if std::io::stderr().is_terminal() {
-            View::Bars { all: MultiProgress::new(), bars: BTreeMap::new() }
+            View::Bars {
+                all: MultiProgress::new(),
+                bars: BTreeMap::new(),
+            }
         } else {
             View::Lines
         };
-        Self { view, seen: BTreeMap::new(), fractions: Arc::default() }
+        Self {
+            view,
+            seen: BTreeMap::new(),
+            fractions: Arc::default(),
+        }
     }
 
     /// Where attempts of this process tell how far they are.
@@ -45,14 +55,21 @@ impl Progress {
         let fractions = self.fractions.clone();
         Arc::new(move |work: &Work, fraction| {
             if work.branch.is_none() {
-                fractions.lock().unwrap_or_else(PoisonError::into_inner).insert(work.step.clone(), fraction);
+                fractions
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(work.step.clone(), fraction);
             }
         })
     }
 
     /// Shows the run as it is now.
     pub fn show(&mut self, run: &RunItem) {
-        let fractions = self.fractions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let fractions = self
+            .fractions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for (name, step) in run.steps_in_order() {
             match &mut self.view {
                 View::Nothing => {}
@@ -102,7 +119,11 @@ fn show_bar(bar: &ProgressBar, run: &RunItem, name: &StepName, step: &StepItem, 
             None => 0.0,
         },
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of 0 to 1 times a thousand")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a fraction of 0 to 1 times a thousand"
+    )]
     bar.set_position((fraction.clamp(0.0, 1.0) * TICKS as f64) as u64);
     let is_under_way = step.ready_at.is_some() && !step.state.is_settled();
     match step.state {
@@ -118,9 +139,18 @@ fn show_bar(bar: &ProgressBar, run: &RunItem, name: &StepName, step: &StepItem, 
 }
 
 fn describe(run: &RunItem, name: &StepName, step: &StepItem) -> String {
-    let attempt = if step.attempt > 1 { format!(", attempt {}", step.attempt) } else { String::new() };
-    let branches = step.branches.map_or_else(String::new, |n| format!(", {} of {n} branches", run.done_count(name)));
-    let fault = step.fault.as_ref().map_or_else(String::new, |f| format!(" ({})", f.message));
+    let attempt = if step.attempt > 1 {
+        format!(", attempt {}", step.attempt)
+    } else {
+        String::new()
+    };
+    let branches = step.branches.map_or_else(String::new, |n| {
+        format!(", {} of {n} branches", run.done_count(name))
+    });
+    let fault = step
+        .fault
+        .as_ref()
+        .map_or_else(String::new, |f| format!(" ({})", f.message));
     let state = match step.state {
         StepState::Pending if step.ready_at.is_none() => "waits for the step before it",
         StepState::Pending if step.attempt > 0 => "waits for another attempt",

@@ -72,7 +72,10 @@ impl Report {
             status: run.status,
             reason: run.reason.clone(),
             seconds: run.ended_at.map(|end| end.since(run.created_at).as_secs_f64()),
-            steps: run.steps_in_order().map(|(name, step)| StepReport::new(run, name, step, branches)).collect(),
+            steps: run
+                .steps_in_order()
+                .map(|(name, step)| StepReport::new(run, name, step, branches))
+                .collect(),
             registered: run.registered.clone(),
         }
     }
@@ -92,7 +95,11 @@ impl Report {
 impl StepReport {
     fn new(run: &RunItem, name: &StepName, step: &StepItem, branches: &[BranchItem]) -> Self {
         let own: Vec<&StepItem> = match step.is_fanned() {
-            true => branches.iter().filter(|b| b.step == *name).map(|b| &b.work).collect(),
+            true => branches
+                .iter()
+                .filter(|b| b.step == *name)
+                .map(|b| &b.work)
+                .collect(),
             false => vec![step],
         };
         let measured: Vec<_> = own.iter().filter_map(|w| w.measured.as_ref()).collect();
@@ -105,8 +112,16 @@ impl StepReport {
             seconds: (!measured.is_empty()).then_some(millis as f64 / 1000.0),
             cached: !measured.is_empty() && measured.iter().all(|m| m.cached),
             peak_memory_bytes: measured.iter().filter_map(|m| m.peak_memory_bytes).max(),
-            branches: step.branches.map(|count| BranchReport { count, done: run.done_count(name), lost: run.lost_count(name) }),
-            fault: own.iter().filter_map(|w| w.fault.as_ref()).max_by_key(|f| f.at).map(|f| f.message.clone()),
+            branches: step.branches.map(|count| BranchReport {
+                count,
+                done: run.done_count(name),
+                lost: run.lost_count(name),
+            }),
+            fault: own
+                .iter()
+                .filter_map(|w| w.fault.as_ref())
+                .max_by_key(|f| f.at)
+                .map(|f| f.message.clone()),
         }
     }
 }
@@ -116,12 +131,22 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let width = self.steps.iter().map(|s| s.step.len()).max().unwrap_or(0).max(4);
         let stage_width = self.steps.iter().map(|s| s.stage.len()).max().unwrap_or(0).max(5);
-        writeln!(f, "{:width$}  {:stage_width$}  {:10}  {:>8}  {:>8}  {:>9}", "STEP", "STAGE", "STATE", "ATTEMPTS", "SECONDS", "PEAK MIB")?;
+        writeln!(
+            f,
+            "{:width$}  {:stage_width$}  {:10}  {:>8}  {:>8}  {:>9}",
+            "STEP", "STAGE", "STATE", "ATTEMPTS", "SECONDS", "PEAK MIB"
+        )?;
         for step in &self.steps {
             let state = format!("{:?}", step.state).to_uppercase();
             let seconds = step.seconds.map_or_else(|| "-".into(), |s| format!("{s:.2}"));
-            let peak = step.peak_memory_bytes.map_or_else(|| "-".into(), |b| format!("{:.0}", b as f64 / 1_048_576.0));
-            write!(f, "{:width$}  {:stage_width$}  {state:10}  {:>8}  {seconds:>8}  {peak:>9}", step.step, step.stage, step.attempts)?;
+            let peak = step
+                .peak_memory_bytes
+                .map_or_else(|| "-".into(), |b| format!("{:.0}", b as f64 / 1_048_576.0));
+            write!(
+                f,
+                "{:width$}  {:stage_width$}  {state:10}  {:>8}  {seconds:>8}  {peak:>9}",
+                step.step, step.stage, step.attempts
+            )?;
             if let Some(b) = step.branches {
                 write!(f, "  {} of {} branches", b.done - b.lost, b.count)?;
             }
@@ -129,8 +154,16 @@ impl std::fmt::Display for Report {
         }
         if let Some(registered) = &self.registered {
             match &registered.promoted {
-                Some(alias) => writeln!(f, "model {} registered and promoted to {alias}: {}", registered.model, registered.reason)?,
-                None => writeln!(f, "model {} registered, not promoted: {}", registered.model, registered.reason)?,
+                Some(alias) => writeln!(
+                    f,
+                    "model {} registered and promoted to {alias}: {}",
+                    registered.model, registered.reason
+                )?,
+                None => writeln!(
+                    f,
+                    "model {} registered, not promoted: {}",
+                    registered.model, registered.reason
+                )?,
             }
         }
         let seconds = self.seconds.map_or_else(String::new, |s| format!(" in {s:.2} s"));
