@@ -35,7 +35,10 @@ pub async fn submit_spec(
 ) -> PortResult<Submitted> {
     let plan = spec.plan().map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        PortError::new(ErrorKind::Invalid, format!("the specification makes no plan: {}", errors.join("; ")))
+        PortError::new(
+            ErrorKind::Invalid,
+            format!("the specification makes no plan: {}", errors.join("; ")),
+        )
     })?;
     let birth = Birth {
         id,
@@ -47,7 +50,12 @@ pub async fn submit_spec(
     };
     let (key, run) = (ArtifactKey::Spec(birth.spec), birth.item(&plan));
     // Looked at first, so that a conflict leaves no specification behind that no run has.
-    if let Some(existing) = backend.runs.load(&run.id).await?.filter(|existing| existing.spec != run.spec) {
+    if let Some(existing) = backend
+        .runs
+        .load(&run.id)
+        .await?
+        .filter(|existing| existing.spec != run.spec)
+    {
         return Ok(Submitted::Conflict(existing));
     }
     backend.artifacts.publish(&key, file).await?;
@@ -77,7 +85,10 @@ pub async fn submit(backend: &Backend, run: RunItem) -> PortResult<Submitted> {
                 return Ok(Submitted::Conflict(existing));
             }
             // Whoever created it may have died before it sent; if not, a claim removes the duplicate.
-            if existing.frontier().is_some_and(|(_, work)| work.after.is_none() && work.attempt == 0) {
+            if existing
+                .frontier()
+                .is_some_and(|(_, work)| work.after.is_none() && work.attempt == 0)
+            {
                 send_next(backend, protocol::drive(&existing)).await?;
             }
             Ok(Submitted::Again(existing))
@@ -87,7 +98,11 @@ pub async fn submit(backend: &Backend, run: RunItem) -> PortResult<Submitted> {
 
 /// Publishes a specification's canonical bytes from a file that holds them.
 pub async fn publish_spec(backend: &Backend, spec: &Spec, file: &Path) -> PortResult<()> {
-    backend.artifacts.publish(&ArtifactKey::Spec(spec.digest()), file).await.map(|_| ())
+    backend
+        .artifacts
+        .publish(&ArtifactKey::Spec(spec.digest()), file)
+        .await
+        .map(|_| ())
 }
 
 /// Sends what a run needs, closing a full fan-out first. `class` of a successor is decided here: until stages'
@@ -149,7 +164,12 @@ pub async fn send(backend: &Backend, messages: Vec<Outgoing>) -> PortResult<()> 
 
 /// A settled branch joins the others, and the fan-out is closed if it was the last. Redone on every redelivery: if
 /// somebody closed it and died before sending what comes next, that is sent.
-pub async fn join(backend: &Backend, join: &GuardedUpdate, step: &StepName, now: Timestamp) -> PortResult<()> {
+pub async fn join(
+    backend: &Backend,
+    join: &GuardedUpdate,
+    step: &StepName,
+    now: Timestamp,
+) -> PortResult<()> {
     match backend.runs.apply(join).await? {
         Applied::Done(Item::Run(run)) => after_join(backend, *run, step, now).await,
         Applied::Done(Item::Branch(_)) | Applied::Refused(_) | Applied::AliasMoved(_) => Ok(()),

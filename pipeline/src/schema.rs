@@ -16,7 +16,8 @@ use crate::spec::{Spec, params_schemas};
 /// The schema of a message.
 pub fn envelope() -> Value {
     let title = "A message of fleetline";
-    let about = "Names a step of a run that may have work. Unknown fields are refused: what they say might matter.";
+    let about =
+        "Names a step of a run that may have work. Unknown fields are refused: what they say might matter.";
     root::<Envelope>(&mut generator(), title, about).to_value()
 }
 
@@ -34,16 +35,24 @@ pub fn spec() -> Value {
     if let Some(parameter) = parameter {
         define(&mut schema, "Parameter", parameter);
     }
-    define(&mut schema, REFERENCE, json!({
-        "description": "Stands for the value of a parameter of that name.",
-        "type": "string",
-        "pattern": r"^\$\{[^{}]+\}$",
-    }));
-    define(&mut schema, TEXT_WITH_REFERENCE, json!({
-        "description": "A text that takes in values of parameters, each as ${name}.",
-        "type": "string",
-        "pattern": r"\$\{[^{}]+\}",
-    }));
+    define(
+        &mut schema,
+        REFERENCE,
+        json!({
+            "description": "Stands for the value of a parameter of that name.",
+            "type": "string",
+            "pattern": r"^\$\{[^{}]+\}$",
+        }),
+    );
+    define(
+        &mut schema,
+        TEXT_WITH_REFERENCE,
+        json!({
+            "description": "A text that takes in values of parameters, each as ${name}.",
+            "type": "string",
+            "pattern": r"\$\{[^{}]+\}",
+        }),
+    );
     schema.to_value()
 }
 
@@ -52,7 +61,9 @@ const TEXT_WITH_REFERENCE: &str = "TextWithReference";
 
 fn generator() -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().for_deserialize();
-    settings.with_transform(RecursiveTransform(bound)).into_generator()
+    settings
+        .with_transform(RecursiveTransform(bound))
+        .into_generator()
 }
 
 /// A format is only a remark to most readers; a bound is not.
@@ -78,8 +89,12 @@ fn define(schema: &mut Schema, name: &str, definition: Value) {
 /// Says what types alone do not: which stages there are, and that `params` depends on the stage.
 fn describe_steps(schema: &mut Schema, by_stage: &[(&'static str, Schema)]) {
     let needs_params = |params: &Schema| {
-        let name = params.get("$ref").and_then(Value::as_str).and_then(|r| r.rsplit('/').next());
-        name.and_then(|name| schema.pointer(&format!("/$defs/{name}/required"))).is_some()
+        let name = params
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|r| r.rsplit('/').next());
+        name.and_then(|name| schema.pointer(&format!("/$defs/{name}/required")))
+            .is_some()
     };
     let conditions: Vec<Value> = by_stage
         .iter()
@@ -130,7 +145,10 @@ fn reference_instead_of(schema: &Schema) -> Option<&'static str> {
     };
     let is_choice_of_texts = || {
         let choices = schema.get("oneOf").and_then(Value::as_array);
-        choices.is_some_and(|all| all.iter().all(|one| one["type"] == "string" && !one["const"].is_null()))
+        choices.is_some_and(|all| {
+            all.iter()
+                .all(|one| one["type"] == "string" && !one["const"].is_null())
+        })
     };
     if is_choice_of_texts() || is_type("string") && (has("pattern") || has("enum") || has("const")) {
         Some(TEXT_WITH_REFERENCE)
@@ -140,4 +158,3 @@ fn reference_instead_of(schema: &Schema) -> Option<&'static str> {
         None
     }
 }
-

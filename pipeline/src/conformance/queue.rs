@@ -1,4 +1,4 @@
-//! What [`Queue`](crate::ports::Queue) promises.
+//! What [`Queue`] promises.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -12,10 +12,10 @@ use crate::ports::PortResult;
 pub trait ArtifactStore: Send + Sync {
     /// Stores the file's bytes under `key`, durably, and says what was stored (the digest is computed from the very
     /// bytes that were written). Readers see all of it or nothing. If the key is taken: success if it holds the same
-    /// bytes, `Conflict` otherwise.
+    /// bytes, `Conflict` otherwise. `NotFound` if there is no such file.
     async fn publish(&self, key: &ArtifactKey, file: &Path) -> PortResult<ArtifactRef>;
 
-    /// Copies an artifact to `destination`, which must not exist, and checks it on the way. `NotFound` if there is
+    /// Copies an artifact to `destination`, which must not exist (`Conflict`), and checks it on the way. `NotFound` if there is
     /// none, `Corrupt` (and no file) if it is not what the reference says.
     async fn fetch(&self, artifact: &ArtifactRef, destination: &Path) -> PortResult<()>;
 

@@ -11,8 +11,8 @@ use crate::time::Timestamp;
 /// Messages to workers. Deliveries repeat and come in any order.
 ///
 /// A delivered message is hidden from other receivers until its visibility ends; who wants it longer extends. It is
-/// gone only after `ack` or `dead_letter`. After [`Queue::MAX_RECEIVES`] receives without either the backend moves it
-/// to the dead-letter queue with the reason `receive_limit`.
+/// gone only after `ack` or `dead_letter`. After `MAX_RECEIVES` receives without either the backend moves it to
+/// the dead-letter queue with the reason `receive_limit`. A queue that nobody has sent to is empty.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sends messages to one queue. The answer has one result per message, in order: a batch may fail partly.

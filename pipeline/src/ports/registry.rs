@@ -26,7 +26,9 @@ pub trait Registry: Send + Sync {
     /// Every position that the alias had, newest first.
     async fn history(&self, model: &ModelName, alias: &AliasName) -> PortResult<Vec<Alias>>;
 
-    /// Moves the alias to the position before the present one, if it is still at revision `expected`.
+    /// Moves the alias to the position before the present one, if it is still at revision `expected`. Repeated, it goes
+    /// further back, and never returns to what was rolled back: a backend stores which revision each position
+    /// restores.
     async fn roll_back(
         &self,
         model: &ModelName,

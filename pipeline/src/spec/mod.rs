@@ -155,7 +155,11 @@ pub(crate) struct RawStep {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Branches"))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "Branches")
+)]
 #[serde(untagged)]
 enum RawBranches {
     Number(#[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_BRANCHES)))] u32),

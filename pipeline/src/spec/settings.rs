@@ -28,7 +28,7 @@ impl FromStr for Setting {
 }
 
 /// The settings as overrides of the specification `spec` (a text in TOML). What is wrong with the text itself, or
-/// a parameter that it does not have, is left to [`super::load`] to say.
+/// a parameter that it does not have, is left to [`load`](super::load()) to say.
 pub fn by_name(spec: &str, settings: Vec<Setting>) -> Result<Overrides, String> {
     let declared: BTreeMap<String, Value> = spec
         .parse::<toml::Table>()

@@ -23,6 +23,7 @@ mod fleet;
 mod items;
 mod lock;
 mod logs;
+mod messages;
 mod queue;
 mod reader;
 mod registry;

@@ -12,6 +12,7 @@ use pipeline::time::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Fault;
+use crate::messages::{Message, Token, due};
 use crate::wake::Topic;
 use crate::writer::Writes;
 use crate::{Store, integer, number};
@@ -21,31 +22,6 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The queues. A queue is there as soon as something is sent to it, and an unknown one is empty.
 pub(crate) struct Queues(pub(crate) Arc<Store>);
-
-/// What a receipt's token says: the message, and how many times it had been received then. Both only grow and no id
-/// is used twice, so a token speaks for one delivery only.
-#[derive(Debug, Clone, Copy)]
-struct Token {
-    id: i64,
-    receives: i64,
-}
-
-impl Token {
-    fn of(receipt: &Receipt) -> PortResult<Self> {
-        let parsed = receipt.token().split_once('-').and_then(|(id, receives)| {
-            Some(Self {
-                id: id.parse().ok()?,
-                receives: receives.parse().ok()?,
-            })
-        });
-        parsed.ok_or_else(|| {
-            PortError::new(
-                ErrorKind::Invalid,
-                format!("receipt {:?} is none of this backend", receipt.token()),
-            )
-        })
-    }
-}
 
 #[async_trait]
 impl Queue for Queues {
@@ -311,35 +287,33 @@ impl Queues {
     async fn take(&self, queue: &QueueName, max: usize, visibility: Duration) -> PortResult<Vec<Delivery>> {
         let (queue, now) = (queue.clone(), self.0.host.clock.now());
         let until = now.plus(visibility);
+        let writes = if max == 1 { Writes::One } else { Writes::Several };
         self.0
             .writer
-            .run("receive messages", Writes::One, move |tx| {
-                let mut update = tx.prepare_cached(
-                    "UPDATE message SET
-                         visible_at = ?4,
-                         state = iif(receives < ?5, 1, 2),
-                         reason = iif(receives < ?5, NULL, 'receive_limit'),
-                         dead_since = iif(receives < ?5, NULL, ?2),
-                         receives = min(receives + 1, ?5)
-                     WHERE id IN (SELECT id FROM message WHERE queue = ?1 AND state < 2 AND visible_at <= ?2
-                                  ORDER BY visible_at LIMIT ?3)
-                     RETURNING id, body, receives, sent_at, state",
+            .run("receive messages", writes, move |tx| {
+                // Not one UPDATE … RETURNING: SQLite makes a table for its rows, which costs more than all of this.
+                let due = due(tx, &queue, now, max)?;
+                let mut hide = tx.prepare_cached(
+                    "UPDATE message SET state = 1, visible_at = ?2, receives = ?3 WHERE id = ?1",
                 )?;
-                let max = i64::try_from(max).unwrap_or(i64::MAX);
-                let limit = <dyn Queue>::MAX_RECEIVES;
-                let parameters = params![queue.to_string(), integer(now.0), max, integer(until.0), limit];
-                let mut rows = update.query(parameters)?;
-                let mut deliveries = Vec::new();
-                while let Some(row) = rows.next()? {
-                    let (id, receives, state): (i64, i64, i64) = (row.get(0)?, row.get(2)?, row.get(4)?);
-                    if state == 1 {
-                        deliveries.push(Delivery {
-                            body: row.get(1)?,
-                            receipt: Receipt::new(queue.clone(), format!("{id}-{receives}")),
-                            receive_count: u32::try_from(receives).unwrap_or(u32::MAX),
-                            sent_at: Some(Timestamp(number(row.get(3)?))),
-                        });
+                let mut deliveries = Vec::with_capacity(due.len());
+                for message in due {
+                    let Message { id, receives, .. } = message;
+                    if receives >= <dyn Queue>::MAX_RECEIVES {
+                        tx.prepare_cached(
+                            "UPDATE message SET state = 2, reason = 'receive_limit', dead_since = ?2 WHERE id = ?1",
+                        )?
+                        .execute(params![id, integer(now.0)])?;
+                        continue;
                     }
+                    let receive_count = receives.saturating_add(1);
+                    hide.execute(params![id, integer(until.0), receive_count])?;
+                    deliveries.push(Delivery {
+                        body: message.body,
+                        receipt: Receipt::new(queue.clone(), format!("{id}-{receive_count}")),
+                        receive_count,
+                        sent_at: Some(message.sent_at),
+                    });
                 }
                 Ok(deliveries)
             })

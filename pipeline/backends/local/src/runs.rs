@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pipeline::digest::Sha256Digest;
 use pipeline::id::{RunId, StepName};
-use pipeline::item::{BranchItem, Item, RunItem, RunStatus};
+use pipeline::item::{BranchItem, Item, ItemKey, RunItem, RunStatus};
 use pipeline::ports::{CacheEntry, Created, ErrorKind, ListFilter, Page, PortError, PortResult, RunStore};
 use pipeline::time::Timestamp;
 use pipeline::update::{Applied, GuardedUpdate};
@@ -14,7 +14,7 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use crate::error::Fault;
-use crate::items::{Index, Row, items, load, load_run};
+use crate::items::{Next, Row, items, load};
 use crate::queue::LOOK_EVERY;
 use crate::registry;
 use crate::wake::Topic;
@@ -35,14 +35,16 @@ impl RunStore for Runs {
                     return Ok(Created::New);
                 }
                 let existing = load(tx, &row.key)?;
-                let existing = existing.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+                let (existing, _) = existing.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
                 Ok(Created::Exists(Box::new(existing)))
             })
             .await
     }
 
     async fn load(&self, run: &RunId) -> PortResult<Option<RunItem>> {
-        self.0.readers.read("load a run", |db| load_run(db, run))
+        let key = ItemKey::Run(run.clone());
+        let item = self.0.readers.read("load a run", |db| load(db, &key))?;
+        Ok(item.and_then(|(item, _)| item.into_run()))
     }
 
     async fn load_branches(&self, run: &RunId, step: Option<&StepName>) -> PortResult<Vec<BranchItem>> {
@@ -60,16 +62,28 @@ impl RunStore for Runs {
         })
     }
 
+    /// Evaluates the update where it is called, on what is committed, and leaves to the writer only to put the result
+    /// in the place of the very bytes that it was made of. If others were faster, or the registry is part of it, the
+    /// writer does it all, where nobody can come between.
     async fn apply(&self, update: &GuardedUpdate) -> PortResult<Applied> {
+        let action = "update an item";
+        if update.register.is_none() {
+            let next = match self.0.readers.read(action, |db| Next::of(db, update))? {
+                Ok(next) => next,
+                Err(stored) => return Ok(Applied::Refused(stored)),
+            };
+            let stored = self.0.writer.run(action, Writes::One, move |tx| {
+                let is_stored = store(tx, &next)?;
+                Ok(is_stored.then_some(next.item))
+            });
+            if let Some(item) = stored.await? {
+                return Ok(Applied::Done(item));
+            }
+        }
         let update = update.clone();
-        let writes = if update.register.is_some() {
-            Writes::Several
-        } else {
-            Writes::One
-        };
         self.0
             .writer
-            .run("update an item", writes, move |tx| apply(tx, &update))
+            .run(action, Writes::Several, move |tx| apply(tx, &update))
             .await
     }
 
@@ -219,11 +233,8 @@ impl RunStore for Runs {
 
 /// One guarded update, under the lock of the writing transaction: what is read cannot change before it is written.
 fn apply(tx: &mut Tx<'_>, update: &GuardedUpdate) -> Result<Applied, Fault> {
-    let stored = load(tx, &update.key)?;
-    let before = stored.as_ref().and_then(Item::as_run).map(Index::of);
-    let is_new = stored.is_none();
-    let item = match update.evaluate(stored) {
-        Ok(item) => item,
+    let next = match Next::of(tx, update)? {
+        Ok(next) => next,
         Err(stored) => return Ok(Applied::Refused(stored)),
     };
     if let Some(declared) = &update.register {
@@ -232,16 +243,21 @@ fn apply(tx: &mut Tx<'_>, update: &GuardedUpdate) -> Result<Applied, Fault> {
         }
         registry::register(tx, declared)?;
     }
-    let row = Row::of(&item)?;
-    if is_new {
-        row.insert(tx)?;
-    } else {
-        row.update(tx, before.as_ref())?;
+    store(tx, &next)?;
+    Ok(Applied::Done(next.item))
+}
+
+/// Stores what comes next, and wakes who waits for the run's end if this is it.
+fn store(tx: &mut Tx<'_>, next: &Next) -> Result<bool, Fault> {
+    let is_stored = next.store(tx)?;
+    if let Some(run) = next
+        .item
+        .as_run()
+        .filter(|run| is_stored && run.status != RunStatus::Open)
+    {
+        tx.wake(Topic::run(&run.id));
     }
-    if item.as_run().is_some_and(|run| run.status != RunStatus::Open) {
-        tx.wake(Topic::run(update.key.run()));
-    }
-    Ok(Applied::Done(item))
+    Ok(is_stored)
 }
 
 /// Where a page begins: after the run of that creation time and id.

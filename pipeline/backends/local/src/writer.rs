@@ -322,6 +322,8 @@ impl Thread {
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "cache_size", -16_384)?;
         connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        // Savepoints keep what they may have to undo.
+        connection.pragma_update(None, "temp_store", "memory")?;
         Ok(opened)
     }
 }
