@@ -22,6 +22,7 @@ use crate::delivery::Claimed;
 use crate::lease::{Lease, Lost};
 use crate::metrics::Direction;
 use crate::moments::Moment;
+use crate::scratch::Scratch;
 use crate::settle;
 use crate::worker::Worker;
 
@@ -164,7 +165,7 @@ async fn work(
         .ok_or_else(|| Failure::permanent(format!("this worker has no stage {}", queue.stage)))?;
     let spec = worker
         .specs
-        .get(&worker.backend, &worker.scratch, claimed.run.spec)
+        .get(&worker.backend, worker.scratch.path(), claimed.run.spec)
         .await;
     let spec = spec.map_err(|e| Failure::port("cannot read the run's specification", &e))?;
     let step = spec
@@ -178,7 +179,7 @@ async fn work(
         })?;
     let committed = committed_before(worker, &claimed.run, &held.work.step).await;
     let committed = committed.map_err(|e| Failure::port("cannot read the results of earlier steps", &e))?;
-    let scratch = Scratch::new(&worker.scratch);
+    let scratch = worker.scratch.take();
     let scratch = scratch.map_err(|e| Failure::io("cannot make a scratch folder", &e))?;
     let assignment = Assignment {
         run: claimed.run.id.clone(),
@@ -197,6 +198,7 @@ async fn work(
     let failure = match ran.end {
         End::Outcome(outcome) => {
             let manifest = publish(worker, queue, held, &scratch.path("outputs")).await?;
+            worker.scratch.put_back(scratch);
             let measured = Measured {
                 duration_ms: pipeline::time::millis(worked),
                 peak_memory_bytes: ran.peak_memory_bytes,
@@ -263,25 +265,6 @@ async fn committed_before(
         }
     }
     Ok(committed)
-}
-
-/// The folders of one attempt, removed with everything in them when it ends.
-struct Scratch {
-    folder: tempfile::TempDir,
-}
-
-impl Scratch {
-    fn new(root: &Path) -> std::io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("attempt-").tempdir_in(root)?;
-        for name in ["inputs", "outputs", "tmp"] {
-            std::fs::create_dir(folder.path().join(name))?;
-        }
-        Ok(Self { folder })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
 }
 
 async fn fetch(

@@ -79,6 +79,10 @@ fn every<F>(
 }
 
 async fn sweep(worker: &Worker) {
+    // By a wrong clock, every run's deadline may have passed.
+    if worker.gate.shut().is_some() {
+        return;
+    }
     match operate::sweep(&worker.backend, worker.host.clock.now(), SWEEP_BATCH).await {
         Ok(swept) if swept.resent + swept.joined + swept.overdue > 0 => {
             tracing::info!(
@@ -94,7 +98,8 @@ async fn sweep(worker: &Worker) {
     }
 }
 
-async fn read_pauses(worker: &Worker) {
+/// Looks which stages people paused.
+pub async fn read_pauses(worker: &Worker) {
     match worker.backend.fleet.pauses().await {
         Ok(pauses) => {
             let paused = pauses.into_iter().map(|p| p.stage).collect();
@@ -140,10 +145,15 @@ fn skewed(server: Timestamp, before: Timestamp, after: Timestamp, most: Duration
     } else {
         (server.since(after), "behind")
     };
+    // Nobody wants to read of milliseconds in an hour.
+    let shown = match skew.as_secs() {
+        0..10 => skew,
+        _ => Duration::from_secs((skew + Duration::from_millis(500)).as_secs()),
+    };
     (skew > most).then(|| {
         format!(
             "this machine's clock is {} {which} the backend's, and at most {} (a quarter of the lease) is taken: set the clock",
-            humantime::format_duration(skew),
+            humantime::format_duration(shown),
             humantime::format_duration(most),
         )
     })

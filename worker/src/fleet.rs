@@ -15,6 +15,7 @@ use crate::http::{Endpoint, EndpointError, Obstacle, Readiness};
 use crate::metrics::{Metrics, metered};
 use crate::moments::Moments;
 use crate::pool;
+use crate::scratch::ScratchRoot;
 use crate::worker::{Capacity, Gate, ProgressSink, Specs, Timing, Worker};
 
 /// How much of the drain's time is kept for interrupting and for releasing what was interrupted.
@@ -26,9 +27,6 @@ pub enum StartError {
     /// The backend cannot be opened.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// Something stands in the way from the first moment.
-    #[error("{0}")]
-    Shut(String),
     /// A test hook names no moment.
     #[error("test_pause_at: {0}")]
     Moment(String),
@@ -54,11 +52,8 @@ pub fn build(
     progress: Option<ProgressSink>,
 ) -> Result<Arc<Worker>, StartError> {
     let metrics = Arc::new(Metrics::new());
-    let scratch = settings.scratch.clone();
-    // Tried now: a full or forbidden folder should be told at the start, not by every attempt.
-    let usable = std::fs::create_dir_all(&scratch).and_then(|()| tempfile::tempdir_in(&scratch).map(drop));
-    usable.map_err(|source| StartError::Scratch {
-        path: scratch.clone(),
+    let scratch = ScratchRoot::new(settings.scratch.clone()).map_err(|source| StartError::Scratch {
+        path: settings.scratch.clone(),
         source,
     })?;
     Ok(Arc::new(Worker {
@@ -128,23 +123,25 @@ impl Running {
     pub async fn ended(mut self, worker: &Worker) {
         // The senders are the pools: when the last one ends, the count is zero.
         let _ = self.open_pools.wait_for(|n| *n == 0).await;
+        worker.scratch.remove_idle();
         if let Err(e) = worker.backend.fleet.leave(&worker.id).await {
             tracing::debug!("cannot say that this worker leaves: {e}");
         }
     }
 }
 
-/// Starts everything: the first look at clock and backend, the pools, the work in the background, and, if an address
-/// is given, metrics and health.
+/// Starts everything: the first look at clock, backend and pauses, the pools, the work in the background, and, if an
+/// address is given, metrics and health.
+///
+/// What stands in the way at first, such as a wrong clock, only keeps the gate shut: it may pass, and `/readyz` says it.
 pub async fn start(
     worker: &Arc<Worker>,
     queues: Vec<(QueueName, &'static Kind)>,
     settings: &Settings,
 ) -> Result<Running, StartError> {
     background::check_clock(worker).await;
-    if let Some(why) = worker.gate.shut() {
-        return Err(StartError::Shut(why));
-    }
+    // Before the first receive: a stage that is paused already is not touched.
+    background::read_pauses(worker).await;
     if let Some(address) = settings.metrics_addr {
         let endpoint = Endpoint::bind(address).await?;
         tracing::info!("metrics and health on http://{}", endpoint.address());

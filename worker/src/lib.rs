@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod moments;
 pub mod pool;
 pub mod run;
+pub mod scratch;
 pub mod settle;
 pub mod telemetry;
 pub mod worker;

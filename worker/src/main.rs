@@ -9,7 +9,7 @@ use pipeline::{MemoryClass, WorkerId};
 use worker::config::{self, ConfigArgs, Mode, Settings};
 use worker::run::{self, Progress, Report, RunArgs};
 use worker::worker::{ProgressSink, Worker};
-use worker::{backend, child, fleet, host, telemetry};
+use worker::{backend, background, child, fleet, host, telemetry};
 
 /// The fleet's binary: pools of workers that carry out the stages of runs.
 #[derive(Debug, Parser)]
@@ -209,6 +209,11 @@ async fn run_one(args: RunArgs, config: ConfigArgs) -> Result<u8, Failure> {
     // Log lines would tear the progress bars apart; they go to the worker's log file.
     let worker = build(&settings, Some(progress.sink()), false)?;
     fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
+    // A pool waits until its clock is set; a person who waits for one run wants to be told.
+    background::check_clock(&worker).await;
+    if let Some(why) = worker.gate.shut() {
+        return Err(Failure::other(why));
+    }
     let queues = fleet::queues_of(&run::stages_of(&spec), &[]);
     let running = fleet::start(&worker, queues, &settings)
         .await

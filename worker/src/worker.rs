@@ -1,7 +1,6 @@
 //! What the tasks of one process share.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::drain::Drain;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
 use crate::moments::Moments;
+use crate::scratch::ScratchRoot;
 
 /// One process of the fleet, as its tasks see it.
 pub struct Worker {
@@ -43,7 +43,7 @@ pub struct Worker {
     /// Where a test stops it.
     pub moments: Moments,
     /// The folder in which attempts have theirs.
-    pub scratch: PathBuf,
+    pub scratch: ScratchRoot,
     /// True if heavy stages run in processes of their own, as they should; false under simulation.
     pub children: bool,
     /// Who wants to know how far a stage is.

@@ -125,7 +125,7 @@ pub fn stages_of(spec: &Spec) -> Vec<&'static Kind> {
 /// Submits a run of `spec`.
 async fn submit(worker: &Worker, spec: &Spec, key: Option<RunId>) -> Result<RunItem, RunError> {
     let id = key.unwrap_or_else(|| fresh_id(spec, &worker.host));
-    let file = tempfile::NamedTempFile::new_in(&worker.scratch).map_err(RunError::Scratch)?;
+    let file = tempfile::NamedTempFile::new_in(worker.scratch.path()).map_err(RunError::Scratch)?;
     std::fs::write(file.path(), spec.canonical()).map_err(RunError::Scratch)?;
     let now = worker.host.clock.now();
     match operate::submit_spec(&worker.backend, spec, id, now, file.path()).await? {

@@ -1,0 +1,111 @@
+//! `worker pool` as a process.
+
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+
+use super::{Answer, Fleet, Process, get};
+
+/// A pool that is to be started. Its lease is short, so that what a killed worker held is free soon.
+pub struct PoolBuilder<'a> {
+    fleet: &'a Fleet,
+    name: String,
+    command: Command,
+}
+
+impl<'a> PoolBuilder<'a> {
+    pub(super) fn new(fleet: &'a Fleet, stages: &str) -> Self {
+        let mut command = Command::new(super::worker());
+        command.args([
+            "pool",
+            "--test-stages",
+            "--stages",
+            stages,
+            "--backend",
+            &fleet.address(),
+        ]);
+        Self {
+            fleet,
+            name: format!("pool of {stages}"),
+            command,
+        }
+    }
+
+    /// What it is called when a test fails.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Starts it, and does not wait until it is ready.
+    pub fn launch(mut self) -> Pool {
+        if !self.command.get_args().any(|argument| argument == "--lease") {
+            self.command.args(["--lease", SHORT_LEASE]);
+        }
+        self.command
+            .args(["--metrics-addr", "127.0.0.1:0", "--log-format", "json"]);
+        // Killed workers leave their folders behind; these go with the fleet's.
+        self.command.arg("--scratch").arg(self.fleet.scratch());
+        Pool {
+            process: self.fleet.start(&self.name, &mut self.command),
+        }
+    }
+
+    /// Starts it, and waits until it takes work.
+    pub fn start(self) -> Pool {
+        let pool = self.launch();
+        pool.output().wait_for(READY);
+        pool
+    }
+}
+
+/// A lease as most tests want it.
+const SHORT_LEASE: &str = "1500ms";
+
+/// What a pool says as soon as it takes work.
+const READY: &str = "\"serves ";
+
+/// What it says before the address of its metrics.
+const ENDPOINT: &str = "metrics and health on http://";
+
+/// A started pool.
+pub struct Pool {
+    process: Process,
+}
+
+impl Pool {
+    /// Where its metrics and health are.
+    pub fn address(&self) -> SocketAddr {
+        let line = self.output().wait_for(ENDPOINT);
+        let (_, after) = line.split_once(ENDPOINT).expect("it was waited for");
+        let text: String = after.chars().take_while(|c| *c != '"').collect();
+        text.parse()
+            .unwrap_or_else(|e| panic!("{text:?} is no address ({e}) in {line}"))
+    }
+
+    /// What it answers to monitoring.
+    pub fn get(&self, path: &str) -> Answer {
+        get(self.address(), path)
+    }
+}
+
+impl Deref for Pool {
+    type Target = Process;
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Pool {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
