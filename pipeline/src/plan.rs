@@ -190,7 +190,7 @@ impl Birth {
             steps,
             done: BTreeMap::new(),
             lost: BTreeMap::new(),
-            next_check: Some(self.now.plus(CHECK_INTERVAL)),
+            next_check: Some(self.now.plus(CHECK_INTERVAL.min(self.deadline))),
             registered: None,
         }
     }

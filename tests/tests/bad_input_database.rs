@@ -2,9 +2,8 @@
 //! and nobody panics.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use e2e::harness::{Fleet, Said};
+use e2e::harness::{Fleet, Said, Stopwatch};
 use pipeline::RunStatus;
 use rusqlite::Connection;
 
@@ -128,13 +127,9 @@ fn a_locked_database_is_told_and_waited_for() {
         .execute_batch("BEGIN IMMEDIATE")
         .expect("nobody else writes");
     let mut pool = fleet.pool("noop").launch();
-    let asked_at = Instant::now();
+    let asked_at = Stopwatch::start();
     let submit = fleet.submit_with(SPEC, &[]).expect_code(1);
-    println!(
-        "submit, after {}: {}",
-        Fleet::since(asked_at),
-        submit.stderr.trim()
-    );
+    println!("submit, after {}: {}", asked_at, submit.stderr.trim());
     assert!(
         submit
             .stderr
@@ -149,11 +144,8 @@ fn a_locked_database_is_told_and_waited_for() {
     assert_eq!(pool.ended(), None, "it waits");
 
     other.execute_batch("ROLLBACK").expect("it is ours");
-    let unlocked_at = Instant::now();
+    let unlocked_at = Stopwatch::start();
     fleet.wait_for_end(&run, RunStatus::Succeeded);
-    println!(
-        "done {} after the other program let go",
-        Fleet::since(unlocked_at)
-    );
+    println!("done {} after the other program let go", unlocked_at);
     fleet.assert_whole(&run);
 }

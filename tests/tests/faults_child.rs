@@ -1,8 +1,8 @@
 //! Attempts that die in child processes: of memory, by their own hand, by ours. The pool lives on and says why.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::harness::{Fleet, Process, wait_for};
+use e2e::harness::{Fleet, Process, Stopwatch, wait_for};
 use pipeline::item::FaultClass;
 use pipeline::{MemoryClass, RunItem, RunStatus, StepItem, StepName, StepState};
 
@@ -135,17 +135,13 @@ fn a_death_without_a_known_cause_is_survived_once() {
 fn three_deaths_without_a_known_cause_are_poison() {
     let fleet = Fleet::new();
     let mut pool = fleet.pool("crash").start();
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let runs = ["abort", "kill", "exit", "panic"].map(|how| (how, fleet.submit(&crash(how, 99))));
     for (how, run) in runs {
         let run = fleet.wait_for_end(&run, RunStatus::Failed);
         let reason = run.reason.clone().unwrap_or_default();
         let poison = step(&run, "crash");
-        println!(
-            "{how}: after {} in class {}: {reason}",
-            Fleet::since(started),
-            poison.class
-        );
+        println!("{how}: after {} in class {}: {reason}", started, poison.class);
         assert!(reason.contains("it died 3 times"), "{reason}");
         assert_eq!(
             (poison.state, poison.attempt, poison.spent.crash),
@@ -172,7 +168,7 @@ fn a_cancelled_run_is_stopped_within_a_second_also_if_it_does_not_listen() {
     fleet.wait_until_running(&run, "sleep");
     let one = || children_of(&pool).first().copied();
     let (child, _) = wait_for("the child process", || fleet.told(), one);
-    let asked_at = Instant::now();
+    let asked_at = Stopwatch::start();
     let said = fleet.producer(&["cancel", run.as_str()]).expect_code(0);
     let is_gone = || children_of(&pool).is_empty().then_some(());
     wait_for("the child's end", || fleet.told(), is_gone);

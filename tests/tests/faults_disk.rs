@@ -1,8 +1,6 @@
 //! A disk that is full, or read-only: it is said clearly, and what was begun goes on once there is room.
 
-use std::time::Instant;
-
-use e2e::harness::{Fleet, SmallDisk};
+use e2e::harness::{Fleet, SmallDisk, Stopwatch};
 use pipeline::RunStatus;
 
 const SPEC: &str = r#"
@@ -58,9 +56,9 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     );
 
     std::fs::remove_file(filler).expect("it is ours");
-    let freed_at = Instant::now();
+    let freed_at = Stopwatch::start();
     fleet.wait_for_end(&run, RunStatus::Succeeded);
-    println!("done {} after there was room again", Fleet::since(freed_at));
+    println!("done {} after there was room again", freed_at);
     fleet.assert_whole(&run);
     assert_eq!(pool.ended(), None);
     assert!(!pool.output().has("panicked"), "{}", fleet.told());

@@ -1,8 +1,8 @@
 //! Leaving in good order: SIGTERM and SIGINT finish what is under way, or give it back at no charge.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::harness::{Fleet, Pool};
+use e2e::harness::{Fleet, Pool, Stopwatch};
 use pipeline::item::Budget;
 use pipeline::{RunId, RunStatus, StepName, StepState};
 use rustix::process::Signal;
@@ -87,10 +87,10 @@ fn what_does_not_end_in_time_is_given_back_at_no_charge() {
         "{took:?}"
     );
     assert_given_back(&fleet, &run);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let _other = start(&fleet, &[]);
     let done = fleet.wait_for_end(&run, RunStatus::Succeeded);
-    println!("another worker finished it in {}", Fleet::since(began));
+    println!("another worker finished it in {}", began);
     assert_eq!(
         (done.steps[&nap()].attempt, done.steps[&nap()].spent),
         (2, Budget::default())
@@ -110,13 +110,10 @@ fn a_second_sigint_gives_it_back_at_once() {
     pool.signal(Signal::INT);
     pool.output().wait_for("draining");
     assert_eq!(pool.ended(), None, "the first one lets it finish");
-    let asked_at = Instant::now();
+    let asked_at = Stopwatch::start();
     pool.signal(Signal::INT);
     let (status, _) = pool.wait();
-    println!(
-        "ended with {status} {} after the second SIGINT",
-        Fleet::since(asked_at)
-    );
+    println!("ended with {status} {} after the second SIGINT", asked_at);
     assert!(asked_at.elapsed() < Duration::from_secs(2));
     assert_given_back(&fleet, &run);
     assert!(status.code().is_some(), "it ended by itself: {status}");

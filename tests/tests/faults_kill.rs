@@ -2,9 +2,9 @@
 //! nothing is committed twice.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::harness::{Fleet, Results, look_for_double_commits, side_by_side};
+use e2e::harness::{Fleet, Results, Stopwatch, side_by_side};
 use pipeline::RunStatus;
 
 /// Each step reads what the one before it wrote, so a lost or wrong artifact shows in everything after it.
@@ -86,13 +86,13 @@ fn kill_at(moment: &str, spec: &str, step: &str, expected: &Results, is_other_th
     let start = || fleet.pool(STAGES).called("survivor").start();
     let survivor = is_other_there.then(start);
     println!("{stopped}: kill -9 of process {}", victim.id());
-    let killed_at = Instant::now();
+    let killed_at = Stopwatch::start();
     victim.kill();
     let _survivor = survivor.unwrap_or_else(start);
     let ended = fleet.wait_for_end(&run, RunStatus::Succeeded);
     println!(
         "  {moment} of {step}: recovered in {}; attempts {:?}",
-        Fleet::since(killed_at),
+        killed_at,
         ended
             .steps_in_order()
             .map(|(_, step)| step.attempt)
@@ -103,7 +103,7 @@ fn kill_at(moment: &str, spec: &str, step: &str, expected: &Results, is_other_th
         *expected,
         "{moment} of {step}: other results"
     );
-    look_for_double_commits(&fleet, &run);
+    fleet.assert_committed_once(&run);
     fleet.wait_until_empty("noop");
     assert_eq!(
         fleet.depth("noop").dead,
@@ -232,17 +232,17 @@ fn killed_at_twenty_random_moments() {
             runs.len()
         );
     }
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let _survivor = start().called("survivor").start();
     let (mut attempts, mut results) = (0, Vec::new());
     for run in &runs {
         let item = fleet.wait_for_end(run, RunStatus::Succeeded);
-        look_for_double_commits(&fleet, run);
+        fleet.assert_committed_once(run);
         let of_branches: u32 = fleet.branches(run).iter().map(|branch| branch.work.attempt).sum();
         attempts += of_branches + item.steps.values().map(|step| step.attempt).sum::<u32>();
         results.push(fleet.assert_whole(run));
     }
-    println!("the last worker finished the rest in {}", Fleet::since(began));
+    println!("the last worker finished the rest in {}", began);
     assert!(
         results.iter().all(|one| *one == results[0]),
         "equal specifications, other results"

@@ -1,9 +1,7 @@
 //! A worker that stands still for longer than its lease and then goes on: a zombie. It changes nothing that another
 //! worker did meanwhile, and it is useful afterwards.
 
-use std::time::Instant;
-
-use e2e::harness::{Fleet, Pool, look_for_double_commits};
+use e2e::harness::{Fleet, Pool, Stopwatch};
 use pipeline::id::{AliasName, ModelName};
 use pipeline::registry::Alias;
 use pipeline::{RunId, RunStatus, StepName, StepState};
@@ -52,11 +50,11 @@ params = {{ write_bytes = 1000 }}
 fn a_zombie_with_a_child_process_commits_nothing() {
     let fleet = Fleet::new();
     let run = fleet.submit(&naps(2000));
-    let stopped_at = Instant::now();
+    let stopped_at = Stopwatch::start();
     let (zombie, other) = stand_still_in(&fleet, "noop,sleep", &run, "nap");
     let nap = StepName::new("nap").expect("valid");
     let before = fleet.wait_until(&run, "another worker's nap", |run| run.steps[&nap].attempt == 2);
-    println!("another worker begins again, {} later", Fleet::since(stopped_at));
+    println!("another worker begins again, {} later", stopped_at);
     // Its child has ended long ago, and well: what it reports is waiting for the zombie.
     zombie.signal(Signal::CONT);
     println!(
@@ -74,7 +72,7 @@ fn a_zombie_with_a_child_process_commits_nothing() {
     let ended = fleet.wait_for_end(&run, RunStatus::Succeeded);
     assert_eq!(ended.steps[&nap].attempt, 2);
     fleet.assert_whole(&run);
-    look_for_double_commits(&fleet, &run);
+    fleet.assert_committed_once(&run);
 
     leave(&fleet, other);
     let next = fleet.submit(&naps(10));
@@ -110,7 +108,7 @@ params = {{ write_bytes = {BYTES}, register = {{ model = "flights", alias = "cha
     assert_eq!(fleet.run(&run), before, "the zombie changed the run");
     assert_eq!(champion(&fleet), Some(alias), "the zombie moved the alias");
     fleet.assert_whole(&run);
-    look_for_double_commits(&fleet, &run);
+    fleet.assert_committed_once(&run);
     let next = fleet.submit("pipeline = \"next\"\n[[steps]]\nstage = \"noop\"\n");
     fleet.wait_for_end(&next, RunStatus::Succeeded);
 }

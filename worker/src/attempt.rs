@@ -2,32 +2,25 @@
 //! [`crate::settle`].
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::artifact::{Artifact, MAX_ARTIFACTS, Origin};
 use pipeline::item::{FaultClass, Measured};
 use pipeline::ports::{ErrorKind, PortError, Receipt};
-use pipeline::protocol::{Held, Work};
-use pipeline::spec::{Step, Weight};
+use pipeline::protocol::Held;
 use pipeline::stage::{Assignment, Committed, Outcome, Stage, StageError};
-use pipeline::{
-    ArtifactKey, ArtifactName, BranchItem, Manifest, MemoryClass, QueueName, RunItem, StepName, StepState,
-};
-use tokio::sync::watch;
+use pipeline::{ArtifactKey, ArtifactName, BranchItem, Manifest, QueueName, RunItem, StepName, StepState};
 
-use crate::child::{self, ChildRequest, End, Interrupt, Stop, Told};
+use crate::child::{End, Stop};
 use crate::delivery::Claimed;
+use crate::execute::{self, Brakes};
 use crate::lease::{Lease, Lost};
 use crate::metrics::Direction;
 use crate::moments::Moment;
-use crate::scratch::Scratch;
 use crate::settle;
 use crate::worker::Worker;
-
-/// How long a child has for stopping when the process drains, before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -128,7 +121,7 @@ pub async fn carry_out(
         received_at,
         claimed.claimed_at,
     );
-    let brakes = Brakes::new();
+    let brakes = Brakes::default();
     let ended = {
         let work = async {
             let worked = work(worker, queue, &claimed, &brakes).await;
@@ -192,7 +185,7 @@ async fn work(
     fetch(worker, queue, stage, &assignment, &scratch.path("inputs")).await?;
     worker.moments.reach(Moment::Fetched, &held.work).await;
     let started = worker.host.clock.monotonic();
-    let ran = run(worker, stage, step, assignment, queue.class, &scratch, brakes).await;
+    let ran = execute::run(worker, stage, step, assignment, queue.class, &scratch, brakes).await;
     let worked = worker.host.clock.monotonic().saturating_sub(started);
     worker.moments.reach(Moment::Ran, &held.work).await;
     let failure = match ran.end {
@@ -290,116 +283,6 @@ async fn fetch(
             .artifact_bytes(&queue.stage, Direction::Read, read.artifact.size_bytes);
     }
     Ok(())
-}
-
-/// Runs the stage where its weight wants it: in a child process, or in ours.
-async fn run(
-    worker: &Arc<Worker>,
-    stage: &'static dyn Stage,
-    step: &Step,
-    assignment: Assignment,
-    class: MemoryClass,
-    scratch: &Scratch,
-    brakes: &Brakes,
-) -> child::Ended {
-    let work = Work {
-        run: assignment.run.clone(),
-        step: assignment.step.clone(),
-        branch: assignment.branch,
-    };
-    let sink = worker.progress.clone();
-    let progress = {
-        let work = work.clone();
-        move |fraction: f64| {
-            if let Some(sink) = &sink {
-                sink(&work, fraction);
-            }
-        }
-    };
-    if step.params.kind().weight == Weight::Light || !worker.children {
-        return run_here(worker, stage, assignment, scratch, brakes, progress).await;
-    }
-    let program = match child::this_program() {
-        Ok(program) => program,
-        Err(e) => {
-            let message = format!("cannot find the worker's own binary: {e}");
-            let end = End::Failed(StageError::Transient {
-                message,
-                retry_after_ms: None,
-            });
-            return child::Ended {
-                end,
-                peak_memory_bytes: None,
-                cpu_ms: None,
-            };
-        }
-    };
-    let request = ChildRequest {
-        program,
-        assignment,
-        inputs: scratch.path("inputs"),
-        outputs: scratch.path("outputs"),
-        scratch: scratch.path("tmp"),
-        memory_limit_bytes: Some(worker.capacity.memory_limit_bytes(class)),
-        time_limit: step.time_limit,
-        grace: GRACE,
-    };
-    let mut told = |told: Told<'_>| match told {
-        Told::Progress(fraction) => progress(fraction),
-        Told::Stderr(line) => {
-            tracing::info!(run.id = %work.run, step = %work.step, branch = work.branch, stage = %stage.name(), "{line}");
-        }
-    };
-    child::run_in_child(request, &worker.host, brakes.stop.subscribe(), &mut told).await
-}
-
-async fn run_here(
-    worker: &Arc<Worker>,
-    stage: &'static dyn Stage,
-    assignment: Assignment,
-    scratch: &Scratch,
-    brakes: &Brakes,
-    progress: impl Fn(f64) + Send + Sync + 'static,
-) -> child::Ended {
-    let (inputs, outputs) = (scratch.path("inputs"), scratch.path("outputs"));
-    let interrupt = brakes.interrupt.clone();
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let blocking = worker.host.spawn.blocking(Box::new(move || {
-        let end = child::run_in_process(stage, &assignment, &inputs, &outputs, &interrupt, &progress);
-        // Whoever waited may be gone; then nobody needs the answer.
-        let _ = tell.send(end);
-    }));
-    let end = match blocking.await {
-        Ok(()) => told.await.unwrap_or_else(|_| End::Crashed {
-            how: "the stage ended without an answer".into(),
-        }),
-        Err(how) => End::Crashed { how },
-    };
-    child::Ended {
-        end,
-        peak_memory_bytes: None,
-        cpu_ms: None,
-    }
-}
-
-/// The ways to stop a stage, wherever it runs.
-struct Brakes {
-    stop: watch::Sender<Stop>,
-    interrupt: Interrupt,
-}
-
-impl Brakes {
-    fn new() -> Self {
-        Self {
-            stop: watch::Sender::new(Stop::Not),
-            interrupt: Interrupt::new(),
-        }
-    }
-
-    fn apply(&self, stop: Stop) {
-        self.stop.send_replace(stop);
-        self.interrupt.raise();
-    }
 }
 
 /// Publishes every file that the stage left, in the order of their names.

@@ -11,6 +11,7 @@ pub mod child;
 pub mod config;
 pub mod delivery;
 pub mod drain;
+pub mod execute;
 pub mod fleet;
 pub mod host;
 pub mod http;

@@ -22,7 +22,10 @@ impl ScratchRoot {
     pub fn new(path: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&path)?;
         tempfile::tempdir_in(&path)?;
-        Ok(Self { path, idle: Mutex::default() })
+        Ok(Self {
+            path,
+            idle: Mutex::default(),
+        })
     }
 
     /// The folder itself.
@@ -35,7 +38,9 @@ impl ScratchRoot {
         if let Some(folder) = self.idle().pop() {
             return Ok(Scratch { folder });
         }
-        let folder = tempfile::Builder::new().prefix("attempt-").tempdir_in(&self.path)?;
+        let folder = tempfile::Builder::new()
+            .prefix("attempt-")
+            .tempdir_in(&self.path)?;
         for part in PARTS {
             std::fs::create_dir(folder.path().join(part))?;
         }
@@ -87,7 +92,11 @@ mod tests {
         let root = ScratchRoot::new(root.path().join("scratch")).expect("makes the folder");
         let first = root.take().expect("makes folders");
         let path = first.path("outputs");
-        assert_ne!(root.take().expect("makes folders").path("outputs"), path, "one attempt each");
+        assert_ne!(
+            root.take().expect("makes folders").path("outputs"),
+            path,
+            "one attempt each"
+        );
         root.put_back(first);
         let again = root.take().expect("there is one");
         assert_eq!(again.path("outputs"), path);

@@ -40,7 +40,13 @@ impl dyn Random + '_ {
 
     /// `bytes` random bytes in hexadecimal.
     pub fn hex(&self, bytes: usize) -> String {
-        (0..bytes).map(|_| format!("{:02x}", self.u64() & 0xff)).collect()
+        let digits = bytes * 2;
+        // Eight bytes a draw: each may be a call to the operating system.
+        let mut text: String = (0..bytes.div_ceil(8))
+            .map(|_| format!("{:016x}", self.u64()))
+            .collect();
+        text.truncate(digits);
+        text
     }
 }
 

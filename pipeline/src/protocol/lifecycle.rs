@@ -60,6 +60,7 @@ pub struct Resumed {
 /// The id is made of the parent's and `n`, so that doing it twice makes one run.
 pub fn resume(parent: &RunItem, branches: &[BranchItem], n: u32, now: Timestamp) -> Resumed {
     let id = resumed_id(&parent.id, n);
+    let allowed = parent.deadline.since(parent.created_at);
     let is_committed = |step: &StepItem| step.state == StepState::Committed;
     let mut run = RunItem {
         id: id.clone(),
@@ -68,8 +69,8 @@ pub fn resume(parent: &RunItem, branches: &[BranchItem], n: u32, now: Timestamp)
         reason: None,
         created_at: now,
         ended_at: None,
-        deadline: now.plus(parent.deadline.since(parent.created_at)),
-        next_check: Some(now.plus(CHECK_INTERVAL)),
+        deadline: now.plus(allowed),
+        next_check: Some(now.plus(CHECK_INTERVAL.min(allowed))),
         registered: None,
         done: std::collections::BTreeMap::new(),
         lost: std::collections::BTreeMap::new(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pipeline::ports::{Backend, DeadLetter, Depth, Host, Outbound};
 use pipeline::{BranchItem, QueueName, RunId, RunItem, RunStatus, StepName, StepState, Timestamp};
@@ -314,11 +314,6 @@ impl Fleet {
     pub fn logs(&self, run: &RunId) -> Vec<String> {
         self.block_on(self.backend().fleet.read_logs(run, None, 100_000))
             .expect("logs can be read")
-    }
-
-    /// Time since `start`, in words.
-    pub fn since(start: Instant) -> String {
-        format!("{:.2} s", start.elapsed().as_secs_f64())
     }
 }
 

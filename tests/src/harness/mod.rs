@@ -22,7 +22,7 @@ mod process;
 use std::time::{Duration, Instant};
 
 pub use binaries::{producer, worker};
-pub use check::{Results, look_for_double_commits};
+pub use check::Results;
 pub use endpoint::{Answer, Sample, get};
 pub use fleet::{Fleet, Said};
 pub use mount::SmallDisk;
@@ -34,6 +34,28 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often something is looked at that cannot be waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Measures how long something takes; shows it in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long it has been.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+impl std::fmt::Display for Stopwatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2} s", self.elapsed().as_secs_f64())
+    }
+}
 
 /// Looks until `look` finds something; how long that took comes with it. Fails with `explain` when [`PATIENCE`] is over.
 pub fn wait_for<T>(

@@ -121,6 +121,10 @@ fn sqlite_code(failure: rusqlite::ffi::Error) -> (ErrorKind, &'static str) {
             "the database cannot be opened: it must be a file that this user may read and write, in a folder \
              that this user may write to",
         ),
+        // The shared memory beside the database cannot be given its size: that takes space, and nothing else.
+        ErrorCode::SystemIoFailure if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+            (ErrorKind::Unavailable, DISK_FULL)
+        }
         ErrorCode::SystemIoFailure
         | ErrorCode::OutOfMemory
         | ErrorCode::OperationInterrupted
