@@ -3,8 +3,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest an identifier may be, in bytes (identifiers are ASCII).
 pub const MAX_ID_BYTES: usize = 64;
@@ -37,11 +38,10 @@ fn is_artifact_name(text: &str) -> bool {
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident, $kind:literal, $valid:path, $rule:path, $pattern:literal) => {
         $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = $pattern, "maxLength" = MAX_ID_BYTES)))]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks `text` and makes the identifier of it.
@@ -77,7 +77,20 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0.into()
+                id.as_str().to_owned()
+            }
+        }
+
+        // By hand, because an item is full of ids: derived by way of `String`, each is copied once more.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                crate::text::read(deserializer, |text| Self::new(text))
             }
         }
 

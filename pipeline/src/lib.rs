@@ -26,6 +26,7 @@ pub mod registry;
 pub mod schema;
 pub mod spec;
 pub mod stage;
+mod text;
 pub mod time;
 pub mod update;
 
