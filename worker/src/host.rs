@@ -1,5 +1,7 @@
 //! The real world behind the ports of time, randomness and tasks. Under simulation other implementations stand here.
 
+mod blocking;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,7 +18,7 @@ pub fn real_host(clock_offset_ms: i64) -> Host {
     Host {
         clock: Arc::new(SystemClock::new(clock_offset_ms)),
         random: Arc::new(SystemRandom),
-        spawn: Arc::new(TokioSpawn(Handle::current())),
+        spawn: Arc::new(TokioSpawn::new(Handle::current())),
     }
 }
 
@@ -75,8 +77,20 @@ impl Random for SystemRandom {
 }
 
 /// Tasks of a tokio runtime.
-#[derive(Debug)]
-pub struct TokioSpawn(pub Handle);
+pub struct TokioSpawn {
+    runtime: Handle,
+    blocking: blocking::Blocking,
+}
+
+impl TokioSpawn {
+    /// Tasks of that runtime.
+    pub fn new(runtime: Handle) -> Self {
+        Self {
+            blocking: blocking::Blocking::new(runtime.clone()),
+            runtime,
+        }
+    }
+}
 
 #[allow(
     clippy::disallowed_methods,
@@ -85,16 +99,16 @@ pub struct TokioSpawn(pub Handle);
 impl Spawn for TokioSpawn {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         // Detached: whoever wants to know when it ends has it say so.
-        drop(self.0.spawn(task));
+        drop(self.runtime.spawn(task));
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<(), String>> {
-        let task = self.0.spawn_blocking(work);
+        let answer = self.blocking.run(work);
         async move {
-            task.await.map_err(|error| match error.try_into_panic() {
-                Ok(payload) => panic_message(&*payload),
-                Err(error) => error.to_string(),
-            })
+            match answer.await {
+                Ok(ended) => ended.map_err(|payload| panic_message(&*payload)),
+                Err(_) => Err("the process ends".to_owned()),
+            }
         }
         .boxed()
     }
