@@ -1,5 +1,8 @@
 //! Items as rows: JSON, and beside a run's the columns of its indexes.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pipeline::item::{Item, ItemKey, RunItem, RunStatus};
 use pipeline::update::GuardedUpdate;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -38,9 +41,17 @@ impl Index {
 
 impl Row {
     pub(crate) fn of(item: &Item) -> Result<Self, Fault> {
-        let (index, json) = match item {
-            Item::Run(run) => (Some(Index::of(run)), serde_json::to_vec(run)?),
-            Item::Branch(branch) => (None, serde_json::to_vec(branch)?),
+        // Enough for most items, so that it need not grow again and again.
+        let mut json = Vec::with_capacity(2048);
+        let index = match item {
+            Item::Run(run) => {
+                serde_json::to_writer(&mut json, run)?;
+                Some(Index::of(run))
+            }
+            Item::Branch(branch) => {
+                serde_json::to_writer(&mut json, branch)?;
+                None
+            }
         };
         Ok(Self {
             key: item.key(),
@@ -117,9 +128,15 @@ impl Row {
 }
 
 /// What was read of a stored item.
-pub(crate) struct Stored {
+struct Stored {
     json: Vec<u8>,
     index: Option<Index>,
+}
+
+/// An item and the bytes that it is stored as, or was.
+pub(crate) struct Known {
+    item: Item,
+    json: Vec<u8>,
 }
 
 /// What becomes of an item by an update whose guards held.
@@ -134,8 +151,17 @@ pub(crate) struct Next {
 impl Next {
     /// The update's verdict on what is stored: what comes next, or what is there if a guard refuses.
     pub(crate) fn of(db: &Connection, update: &GuardedUpdate) -> Result<Result<Self, Option<Item>>, Fault> {
-        let (item, read) = match load(db, &update.key)? {
-            Some((item, json)) => {
+        let known = load(db, &update.key)?.map(|(item, json)| Known { item, json });
+        Self::of_known(known, update)
+    }
+
+    /// The same of what may be stored no more: what comes next is then not stored, and a refusal says nothing.
+    pub(crate) fn of_known(
+        known: Option<Known>,
+        update: &GuardedUpdate,
+    ) -> Result<Result<Self, Option<Item>>, Fault> {
+        let (item, read) = match known {
+            Some(Known { item, json }) => {
                 let index = item.as_run().map(Index::of);
                 (Some(item), Some(Stored { json, index }))
             }
@@ -159,6 +185,62 @@ impl Next {
             Some(read) => self.row.replace(db, read),
             None => self.row.insert(db),
         }
+    }
+
+    /// What is stored now, if [`Self::store`] said so.
+    pub(crate) fn into_known(self) -> Known {
+        Known {
+            item: self.item,
+            json: self.row.json,
+        }
+    }
+}
+
+/// Items that this process stored a moment ago. Whoever claims work commits it soon, and whoever commits a step often
+/// claims the next: reading an item and parsing it was a quarter of what a step that does nothing costs.
+///
+/// It may be behind what is stored, and nothing leans on it: see [`Next::of_known`].
+#[derive(Default)]
+pub(crate) struct Recent(Mutex<Generations>);
+
+#[derive(Default)]
+struct Generations {
+    young: HashMap<ItemKey, Known>,
+    old: HashMap<ItemKey, Known>,
+}
+
+impl Recent {
+    /// The most items of a generation: twice what a process usually has under way.
+    const MOST: usize = 512;
+
+    /// Larger ones are not kept.
+    const MAX_ITEM_BYTES: usize = 16 * 1024;
+
+    /// Takes it out: it is about to change.
+    pub(crate) fn take(&self, key: &ItemKey) -> Option<Known> {
+        let mut generations = self.lock();
+        let young = generations.young.remove(key);
+        let old = generations.old.remove(key);
+        young.or(old)
+    }
+
+    /// Keeps what was just stored, and gives the item back.
+    pub(crate) fn keep(&self, known: Known) -> Item {
+        let item = known.item.clone();
+        let has_ended = item.as_run().is_some_and(|run| run.status != RunStatus::Open);
+        if !has_ended && known.json.len() <= Self::MAX_ITEM_BYTES {
+            let mut generations = self.lock();
+            if generations.young.len() >= Self::MOST {
+                generations.old = std::mem::take(&mut generations.young);
+            }
+            generations.young.insert(item.key(), known);
+        }
+        item
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        // Neither taking out nor putting in leaves anything half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

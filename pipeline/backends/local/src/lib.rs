@@ -40,6 +40,7 @@ use std::time::Duration;
 use pipeline::ports::{Backend, Clock, Host, PortResult};
 
 use crate::error::Fault;
+use crate::items::Recent;
 use crate::reader::Readers;
 use crate::schema::Database;
 use crate::wake::Wake;
@@ -95,6 +96,7 @@ pub(crate) struct Store {
     pub(crate) folder: PathBuf,
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
+    pub(crate) recent: Recent,
     pub(crate) wake: Arc<Wake>,
     pub(crate) host: Host,
 }
@@ -134,6 +136,7 @@ fn open_folder(folder: &Path, options: &Options, host: &Host) -> Result<Local, F
             Arc::clone(&wake),
             clock,
         ),
+        recent: Recent::default(),
         wake,
         host: host.clone(),
         folder: folder.clone(),

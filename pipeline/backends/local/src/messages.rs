@@ -49,12 +49,12 @@ pub(crate) fn due(
     now: Timestamp,
     max: usize,
 ) -> Result<Vec<Message>, Fault> {
+    // Without a LIMIT that is a parameter: SQLite plans such a statement anew whenever it is given another value.
     let mut select = db.prepare_cached(
         "SELECT id, body, receives, sent_at FROM message
-         WHERE queue = ?1 AND state < 2 AND visible_at <= ?2 ORDER BY visible_at LIMIT ?3",
+         WHERE queue = ?1 AND state < 2 AND visible_at <= ?2 ORDER BY visible_at",
     )?;
-    let max = i64::try_from(max).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![queue.to_string(), integer(now.0), max], |row| {
+    let rows = select.query_map(params![queue.to_string(), integer(now.0)], |row| {
         Ok(Message {
             id: row.get(0)?,
             body: row.get(1)?,
@@ -62,5 +62,5 @@ pub(crate) fn due(
             sent_at: Timestamp(number(row.get(3)?)),
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(rows.take(max).collect::<Result<_, _>>()?)
 }

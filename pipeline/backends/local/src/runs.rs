@@ -62,22 +62,26 @@ impl RunStore for Runs {
         })
     }
 
-    /// Evaluates the update where it is called, on what is committed, and leaves to the writer only to put the result
-    /// in the place of the very bytes that it was made of. If others were faster, or the registry is part of it, the
-    /// writer does it all, where nobody can come between.
+    /// Evaluates the update where it is called, on what is committed (or was when this process last changed it), and
+    /// leaves to the writer only to put the result in the place of the very bytes that it was made of. If others were
+    /// faster, or the registry is part of it, the writer does it all, where nobody can come between. A refusal always
+    /// comes from what is committed.
     async fn apply(&self, update: &GuardedUpdate) -> PortResult<Applied> {
         let action = "update an item";
         if update.register.is_none() {
-            let next = match self.0.readers.read(action, |db| Next::of(db, update))? {
-                Ok(next) => next,
-                Err(stored) => return Ok(Applied::Refused(stored)),
+            let next = match self.next_of_recent(update) {
+                Some(next) => next,
+                None => match self.0.readers.read(action, |db| Next::of(db, update))? {
+                    Ok(next) => next,
+                    Err(stored) => return Ok(Applied::Refused(stored)),
+                },
             };
             let stored = self.0.writer.run(action, Writes::One, move |tx| {
                 let is_stored = store(tx, &next)?;
-                Ok(is_stored.then_some(next.item))
+                Ok(is_stored.then(|| next.into_known()))
             });
-            if let Some(item) = stored.await? {
-                return Ok(Applied::Done(item));
+            if let Some(known) = stored.await? {
+                return Ok(Applied::Done(self.0.recent.keep(known)));
             }
         }
         let update = update.clone();
@@ -228,6 +232,14 @@ impl RunStore for Runs {
             Ok::<_, Fault>(Timestamp(pipeline::time::millis(since)))
         })
         .await
+    }
+}
+
+impl Runs {
+    /// What comes next by what this process knows of the item; none if it knows nothing, or not enough to say yes.
+    fn next_of_recent(&self, update: &GuardedUpdate) -> Option<Next> {
+        let known = self.0.recent.take(&update.key)?;
+        Next::of_known(Some(known), update).ok()?.ok()
     }
 }
 

@@ -5,6 +5,7 @@ mod conformance;
 mod crash;
 mod damage;
 mod host;
+mod items;
 mod logs;
 mod places;
 mod processes;
