@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 /// A delivered message is hidden from other receivers until its visibility ends; who wants it longer extends. It is
 /// gone only after `ack` or `dead_letter`. After `MAX_RECEIVES` receives without either the backend moves it to
 /// the dead-letter queue with the reason `receive_limit`. A queue that nobody has sent to is empty.
+///
+/// What was sent is stored durably when the answer comes: its sender then acknowledges what made it send. What the
+/// other calls did to a delivery may be lost with the power; it is then delivered again.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sends messages to one queue. The answer has one result per message, in order: a batch may fail partly.

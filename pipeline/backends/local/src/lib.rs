@@ -15,6 +15,10 @@
 //!
 //! Writing goes through one thread per process, which puts the jobs of many callers into one transaction and one wait
 //! for the disk; reading goes past it. Who waits is woken, also by other processes.
+//!
+//! What is read is on disk already, messages excepted: those may be received a moment before, and whoever sent them is
+//! told once they are there. Nobody waits for the disk for a delivery, nor for its end: a loss of power that undoes one
+//! only repeats it, and whoever could hold a receipt for it is gone as well.
 
 mod artifacts;
 mod beneath;
@@ -49,7 +53,8 @@ use crate::writer::Writer;
 /// What an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// The loss of power.
+    /// The loss of power, except for what it only repeats: deliveries may come again although they were extended,
+    /// released or acknowledged a moment earlier.
     #[default]
     Full,
     /// The death of every process. After a loss of power the last moments may be gone from the database, in order: it
@@ -113,6 +118,23 @@ pub fn open(folder: &Path, options: &Options, host: &Host) -> PortResult<Local> 
 }
 
 fn open_folder(folder: &Path, options: &Options, host: &Host) -> Result<Local, Fault> {
+    let store = open_store(folder, options, host)?;
+    let folder = store.folder.clone();
+    let artifacts = artifacts::Artifacts::new(&folder, options.read_only, host);
+    Ok(Local {
+        backend: Backend {
+            queue: Arc::new(queue::Queues(Arc::clone(&store))),
+            artifacts: Arc::new(artifacts),
+            runs: Arc::new(runs::Runs(Arc::clone(&store))),
+            registry: Arc::new(registry::Models(Arc::clone(&store))),
+            fleet: Arc::new(fleet::Presences(store)),
+        },
+        log_folder: folder.join("logs"),
+        folder,
+    })
+}
+
+fn open_store(folder: &Path, options: &Options, host: &Host) -> Result<Arc<Store>, Fault> {
     if !options.read_only {
         for name in ["artifacts", "logs", "tmp", "wake"] {
             std::fs::create_dir_all(folder.join(name))?;
@@ -127,7 +149,7 @@ fn open_folder(folder: &Path, options: &Options, host: &Host) -> Result<Local, F
     let connection = database.prepare(&folder)?;
     let wake = Arc::new(Wake::new(folder.join("wake")));
     let clock: Arc<dyn Clock> = Arc::clone(&host.clock);
-    let store = Arc::new(Store {
+    Ok(Arc::new(Store {
         readers: Readers::new(database.clone(), connection),
         writer: Writer::new(
             database,
@@ -139,20 +161,8 @@ fn open_folder(folder: &Path, options: &Options, host: &Host) -> Result<Local, F
         recent: Recent::default(),
         wake,
         host: host.clone(),
-        folder: folder.clone(),
-    });
-    let artifacts = artifacts::Artifacts::new(&folder, options.read_only, host);
-    Ok(Local {
-        backend: Backend {
-            queue: Arc::new(queue::Queues(Arc::clone(&store))),
-            artifacts: Arc::new(artifacts),
-            runs: Arc::new(runs::Runs(Arc::clone(&store))),
-            registry: Arc::new(registry::Models(Arc::clone(&store))),
-            fleet: Arc::new(fleet::Presences(store)),
-        },
-        log_folder: folder.join("logs"),
         folder,
-    })
+    }))
 }
 
 /// A point in time, or a number, as SQLite's integers hold it; what is larger than they are counts as their largest.

@@ -14,7 +14,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::error::Fault;
 use crate::messages::{Message, Token, due};
 use crate::wake::Topic;
-use crate::writer::Writes;
+use crate::writer::{OnDisk, Writes};
 use crate::{Store, integer, number};
 
 /// How often a receiver that waits looks by itself, should a wake-up get lost.
@@ -38,7 +38,7 @@ impl Queue for Queues {
         let sent = messages.len();
         self.0
             .writer
-            .run("send messages", writes, move |tx| {
+            .run_with(OnDisk::BeforeAnswered, "send messages", writes, move |tx| {
                 let mut insert = tx.prepare_cached(
                     "INSERT INTO message (queue, body, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4)",
                 )?;
@@ -83,6 +83,7 @@ impl Queue for Queues {
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<()> {
         let until = self.0.host.clock.now().plus(visibility);
         self.hold(
+            OnDisk::Later,
             "extend a delivery",
             receipt,
             move |tx, token| {
@@ -99,6 +100,7 @@ impl Queue for Queues {
     async fn release(&self, receipt: Receipt, delay: Duration) -> PortResult<()> {
         let at = self.0.host.clock.now().plus(delay);
         self.hold(
+            OnDisk::Later,
             "release a delivery",
             &receipt,
             move |tx, token| {
@@ -118,7 +120,7 @@ impl Queue for Queues {
         let token = Token::of(&receipt)?;
         self.0
             .writer
-            .run("acknowledge a delivery", Writes::One, move |tx| {
+            .run_with(OnDisk::Later, "acknowledge a delivery", Writes::One, move |tx| {
                 tx.prepare_cached("DELETE FROM message WHERE id = ?1 AND receives = ?2 AND state = 1")?
                     .execute(params![token.id, token.receives])?;
                 Ok(())
@@ -129,6 +131,7 @@ impl Queue for Queues {
     async fn dead_letter(&self, receipt: Receipt, reason: &str) -> PortResult<()> {
         let (reason, now) = (reason.to_owned(), self.0.host.clock.now());
         self.hold(
+            OnDisk::BeforeSeen,
             "bury a message",
             &receipt,
             move |tx, token| {
@@ -290,7 +293,7 @@ impl Queues {
         let writes = if max == 1 { Writes::One } else { Writes::Several };
         self.0
             .writer
-            .run("receive messages", writes, move |tx| {
+            .run_with(OnDisk::Later, "receive messages", writes, move |tx| {
                 // Not one UPDATE … RETURNING: SQLite makes a table for its rows, which costs more than all of this.
                 let due = due(tx, &queue, now, max)?;
                 let mut hide = tx.prepare_cached(
@@ -323,6 +326,7 @@ impl Queues {
     /// Does something to the delivery, if it is still the last one of its message; `LeaseLost` if not.
     async fn hold(
         &self,
+        on_disk: OnDisk,
         action: &'static str,
         receipt: &Receipt,
         update: impl FnOnce(&rusqlite::Connection, Token) -> rusqlite::Result<usize> + Send + 'static,
@@ -332,7 +336,7 @@ impl Queues {
         let queue = receipt.queue().clone();
         self.0
             .writer
-            .run(action, Writes::One, move |tx| {
+            .run_with(on_disk, action, Writes::One, move |tx| {
                 if update(tx, token)? == 0 {
                     return Err(Fault::Port(PortError::new(
                         ErrorKind::LeaseLost,

@@ -34,6 +34,11 @@ impl Opened {
         })
     }
 
+    /// The write-ahead log.
+    pub(crate) fn log(&self) -> PathBuf {
+        log_of(&self.path)
+    }
+
     /// The connection, unless the file was moved or deleted since: the system would let us write to it until the
     /// end of days, and nobody would ever read that.
     pub(crate) fn checked(&self) -> Result<&Connection, Fault> {
@@ -199,8 +204,12 @@ impl Database {
     }
 }
 
-fn has_log(database: &Path) -> bool {
+fn log_of(database: &Path) -> PathBuf {
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    log.into()
+}
+
+fn has_log(database: &Path) -> bool {
+    std::fs::metadata(log_of(database)).is_ok_and(|log| log.len() > 0)
 }

@@ -1,26 +1,43 @@
 //! The one writer of this process: many callers' jobs become one transaction, and one wait for the disk.
+//!
+//! Not every job has to wait for the disk: see [`OnDisk`]. The write-ahead log is on disk up to some point and what
+//! comes after it is lost with the power, so whatever is on disk, everything that was committed before it is too.
+
+mod checkpoint;
+mod thread;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pipeline::ports::{Clock, ErrorKind, PortError, PortResult};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::Durability;
 use crate::error::Fault;
-use crate::lock::TurnLock;
-use crate::schema::{Database, Opened};
+use crate::schema::Database;
 use crate::wake::{Topic, Wake};
-
-/// The most jobs in one transaction: it bounds how long the other processes wait for their turn.
-const GROUP: usize = 1024;
+use crate::writer::thread::Thread;
 
 /// How long a caller waits for its answer. The lock between processes has no time limit of its own, and a stopped
 /// process may hold it for ever.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// When what a job writes is on disk, if the folder's durability is [`Durability::Full`]. In no case is it lost by the
+/// death of every process, and in every case it is lost with all that was committed after it or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDisk {
+    /// Before anybody can see it. For whatever others act upon outside the database, items before all: an artifact's
+    /// key has the attempt in it, and a run that was seen to have ended must not be open again.
+    BeforeSeen,
+    /// Before the caller has its answer; others may see it sooner. For messages: a hint that was followed and then
+    /// lost does no harm, but one that was believed to be sent and is lost delays its run until the sweeper looks.
+    BeforeAnswered,
+    /// At some time. For what is only repeated if it is lost: the delivery of a message, and its acknowledgement.
+    Later,
+}
 
 /// How much a job writes. SQLite undoes a failed statement by itself; a job of several needs a savepoint, so that a
 /// job that fails leaves no trace in the group's transaction.
@@ -76,10 +93,13 @@ trait Job: Send {
     fn run(&mut self, connection: &Connection, topics: &mut Vec<Topic>) -> Result<(), GroupFailure>;
     /// Tells the caller what became of it.
     fn answer(self: Box<Self>, group: &Result<(), GroupFailure>);
+    /// When it is to be on disk.
+    fn on_disk(&self) -> OnDisk;
 }
 
 struct Pending<F, T> {
     action: &'static str,
+    on_disk: OnDisk,
     writes: Writes,
     work: Option<F>,
     result: Option<PortResult<T>>,
@@ -122,6 +142,10 @@ where
         // A caller that has gone away wants no answer.
         let _ = self.caller.send(answer);
     }
+
+    fn on_disk(&self) -> OnDisk {
+        self.on_disk
+    }
 }
 
 fn in_savepoint<T>(tx: &mut Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -147,6 +171,9 @@ pub(crate) struct Writer {
     clock: Arc<dyn Clock>,
     sender: OnceLock<Sender<Box<dyn Job>>>,
     starting: Mutex<()>,
+    /// What was asked for, so that a test sees who asks for what.
+    #[cfg(test)]
+    pub(crate) asked: Mutex<Vec<(&'static str, OnDisk)>>,
 }
 
 impl Writer {
@@ -165,19 +192,39 @@ impl Writer {
             clock,
             sender: OnceLock::new(),
             starting: Mutex::new(()),
+            #[cfg(test)]
+            asked: Mutex::default(),
         }
     }
 
-    /// Runs `work` in a transaction that it shares with other jobs, and answers once it is on disk. A failure of
+    /// Runs `work` in a transaction that it shares with other jobs. It is on disk before anybody sees it. A failure of
     /// `work` undoes what it did, and nothing else.
     pub(crate) async fn run<T, F>(&self, action: &'static str, writes: Writes, work: F) -> PortResult<T>
     where
         F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
+        self.run_with(OnDisk::BeforeSeen, action, writes, work).await
+    }
+
+    /// The same, on disk when `on_disk` says.
+    pub(crate) async fn run_with<T, F>(
+        &self,
+        on_disk: OnDisk,
+        action: &'static str,
+        writes: Writes,
+        work: F,
+    ) -> PortResult<T>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        T: Send + 'static,
+    {
+        #[cfg(test)]
+        self.asked.lock().expect("not poisoned").push((action, on_disk));
         let (caller, answer) = oneshot::channel();
         let job = Box::new(Pending {
             action,
+            on_disk,
             writes,
             work: Some(work),
             result: None,
@@ -220,16 +267,11 @@ impl Writer {
             return Ok(sender);
         }
         let (sender, jobs) = channel();
-        let mut thread = Thread {
-            database: self.database.clone(),
-            folder: self.folder.clone(),
-            durability: self.durability,
-            opened: None,
-        };
+        let mut thread = Thread::new(self.database.clone(), self.folder.clone(), self.durability);
         let wake = Arc::clone(&self.wake);
         std::thread::Builder::new()
             .name("fleetline-writer".into())
-            .spawn(move || thread.serve(&jobs, &wake))
+            .spawn(move || thread.serve(&jobs, |topics| wake.tell(topics)))
             .map_err(|e| Fault::Io(e).explain("start the writer's thread"))?;
         Ok(self.sender.get_or_init(|| sender))
     }
@@ -240,92 +282,6 @@ fn stopped() -> PortError {
         ErrorKind::Unavailable,
         "the writer of this folder has stopped, which is a mistake of this program: restart it, and please report it",
     )
-}
-
-struct Thread {
-    database: Database,
-    folder: PathBuf,
-    durability: Durability,
-    /// Opened by the first group, and again after a group failed.
-    opened: Option<(Opened, TurnLock)>,
-}
-
-impl Thread {
-    fn serve(&mut self, jobs: &Receiver<Box<dyn Job>>, wake: &Wake) {
-        let mut topics = Vec::new();
-        while let Ok(first) = jobs.recv() {
-            topics.clear();
-            self.serve_group(&mut vec![first], jobs, &mut topics);
-            wake.tell(&mut topics);
-        }
-    }
-
-    /// Commits a group and answers it; who is to be woken is in `topics`.
-    fn serve_group(
-        &mut self,
-        group: &mut Vec<Box<dyn Job>>,
-        jobs: &Receiver<Box<dyn Job>>,
-        topics: &mut Vec<Topic>,
-    ) {
-        let done = self
-            .commit(group, jobs, topics)
-            .map_err(|fault| GroupFailure::from(fault.explain("write to the database")));
-        if done.is_err() {
-            topics.clear();
-            self.opened = None;
-        }
-        for job in group.drain(..) {
-            job.answer(&done);
-        }
-    }
-
-    /// Runs `group`, and what comes in while it runs, in one transaction.
-    fn commit(
-        &mut self,
-        group: &mut Vec<Box<dyn Job>>,
-        jobs: &Receiver<Box<dyn Job>>,
-        topics: &mut Vec<Topic>,
-    ) -> Result<(), Fault> {
-        if self.opened.is_none() {
-            self.opened = Some((self.connect()?, TurnLock::open(&self.folder)?));
-        }
-        let Some((opened, lock)) = &self.opened else {
-            return Ok(());
-        };
-        // Before the transaction, so that it is unlocked after the transaction has ended, however it ends.
-        let _turn = lock.lock()?;
-        let connection = opened.checked()?;
-        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let mut at = 0;
-        while let Some(job) = group.get_mut(at) {
-            if let Err(failure) = job.run(connection, topics) {
-                // On a full disk and the like SQLite gives up the whole transaction.
-                if connection.is_autocommit() {
-                    return Err(Fault::Port(PortError::new(failure.kind, failure.message)));
-                }
-            }
-            at += 1;
-            if at == group.len() && at < GROUP {
-                group.extend(jobs.try_recv());
-            }
-        }
-        Ok(transaction.commit()?)
-    }
-
-    fn connect(&self) -> Result<Opened, Fault> {
-        let opened = self.database.connect()?;
-        let connection = &opened.connection;
-        let synchronous = match self.durability {
-            Durability::Full => "FULL",
-            Durability::Normal => "NORMAL",
-        };
-        connection.pragma_update(None, "synchronous", synchronous)?;
-        connection.pragma_update(None, "cache_size", -16_384)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-        // Savepoints keep what they may have to undo.
-        connection.pragma_update(None, "temp_store", "memory")?;
-        Ok(opened)
-    }
 }
 
 #[cfg(test)]
