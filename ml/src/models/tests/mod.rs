@@ -1,0 +1,495 @@
+mod files;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::features::{FeatureColumn, FeatureValues, MISSING};
+
+/// Goes on for so many looks, and then says something else.
+struct After(AtomicU32, GoOn);
+
+impl Watch for After {
+    fn go_on(&self, fraction: f64) -> GoOn {
+        assert!((0.0..=1.0).contains(&fraction), "{fraction}");
+        match self.0.load(Ordering::Relaxed) {
+            0 => self.1,
+            looks => {
+                self.0.store(looks - 1, Ordering::Relaxed);
+                GoOn::Yes
+            }
+        }
+    }
+}
+
+fn always() -> After {
+    After(AtomicU32::new(0), GoOn::Yes)
+}
+
+fn after(looks: u32, then: GoOn) -> After {
+    After(AtomicU32::new(looks), then)
+}
+
+/// Numbers from 0 to 1 that look random (Knuth's multiplicative linear congruence).
+struct Uniform(u64);
+
+impl Uniform {
+    fn next(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+struct Data {
+    features: Vec<Feature>,
+    table: FeatureTable,
+    target: Vec<f32>,
+}
+
+impl Data {
+    fn examples(&self) -> Examples<'_> {
+        Examples {
+            features: &self.table,
+            target: &self.target,
+            weights: None,
+        }
+    }
+
+    fn weighted<'a>(&'a self, weights: &'a [f32]) -> Examples<'a> {
+        Examples {
+            weights: Some(weights),
+            ..self.examples()
+        }
+    }
+
+    fn problem(&self, task: Task) -> Problem<'_> {
+        Problem {
+            task,
+            classes: match task {
+                Task::Regression => 0,
+                Task::Binary => 2,
+                Task::Multiclass => 3,
+            },
+            features: &self.features,
+            seed: 7,
+            threads: 2,
+        }
+    }
+}
+
+/// Two numbers, one of them often missing, and a category of five levels; the target depends on all of them.
+fn data(task: Task, rows: usize, seed: u64) -> Data {
+    let mut uniform = Uniform(seed);
+    for _ in 0..10 {
+        uniform.next();
+    }
+    let (mut a, mut b, mut c, mut target) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rows {
+        let (x, z) = (uniform.next() * 2.0 - 1.0, uniform.next() * 2.0 - 1.0);
+        let level = (uniform.next() * 6.0) as u32;
+        let of_level = [0.0, 1.5, -1.0, 0.5, -2.0, 0.3][level as usize];
+        let margin = 2.0 * x - z + of_level;
+        target.push(match task {
+            Task::Regression => margin as f32 + (uniform.next() as f32 - 0.5) * 0.2,
+            Task::Binary => f32::from(u8::from(sigmoid(margin) > uniform.next())),
+            Task::Multiclass => {
+                let mut shares = [0.0, margin, -margin - x];
+                softmax(&mut shares);
+                let u = uniform.next();
+                if u < shares[0] {
+                    0.0
+                } else if u < shares[0] + shares[1] {
+                    1.0
+                } else {
+                    2.0
+                }
+            }
+        });
+        a.push(x as f32);
+        b.push(if uniform.next() < 0.2 { f32::NAN } else { z as f32 });
+        c.push(if level == 5 { MISSING } else { level });
+    }
+    let number = |name: &str, indicator| Feature {
+        name: name.into(),
+        column: name.into(),
+        values: FeatureValues::Numeric {
+            fill: 0.1,
+            center: 0.05,
+            scale: 0.6,
+            indicator,
+        },
+    };
+    Data {
+        features: vec![
+            number("a", false),
+            number("b", true),
+            Feature {
+                name: "c".into(),
+                column: "c".into(),
+                values: FeatureValues::Category {
+                    levels: (0..5).map(|level| format!("level {level}")).collect(),
+                    other: None,
+                    indicator: true,
+                },
+            },
+        ],
+        table: FeatureTable {
+            rows,
+            columns: vec![
+                FeatureColumn::Numeric(a),
+                FeatureColumn::Numeric(b),
+                FeatureColumn::Category(c),
+            ],
+        },
+        target,
+    }
+}
+
+const TASKS: [Task; 3] = [Task::Binary, Task::Multiclass, Task::Regression];
+
+fn boosting() -> Hyperparameters {
+    Hyperparameters::Boosting {
+        rounds: 30,
+        learning_rate: 0.2,
+        max_leaves: 15,
+        max_depth: 0,
+        min_child_weight: 1.0,
+        l2: 1.0,
+        subsample: 0.8,
+        feature_fraction: 1.0,
+        early_stopping: 0,
+    }
+}
+
+fn forest() -> Hyperparameters {
+    Hyperparameters::Forest {
+        trees: 12,
+        max_depth: 6,
+        subsample: 0.8,
+        feature_fraction: 0.7,
+    }
+}
+
+fn linear() -> Hyperparameters {
+    Hyperparameters::Linear {
+        l2: 1.0,
+        max_iterations: 200,
+    }
+}
+
+const ALL: [fn() -> Hyperparameters; 3] = [linear, boosting, forest];
+
+fn trained(told: &Hyperparameters, problem: &Problem<'_>, examples: Examples<'_>) -> Model {
+    crate::models::train(told, problem, examples, None, &always())
+        .expect("trains")
+        .model
+}
+
+/// Mean log loss of the true class, or mean squared error.
+fn loss(model: &Model, data: &Data) -> f64 {
+    let predicted = model.predict(&data.table).expect("predicts");
+    let sum: f64 = data
+        .target
+        .iter()
+        .enumerate()
+        .map(|(row, y)| match (model.task(), predicted.row(row)) {
+            (Task::Regression, [value]) => (value - f64::from(*y)).powi(2),
+            (Task::Binary, [p]) => -if *y == 1.0 { p.ln() } else { (1.0 - p).ln() },
+            (_, shares) => -shares[*y as usize].ln(),
+        })
+        .sum();
+    sum / data.target.len() as f64
+}
+
+#[test]
+fn every_kind_learns_every_task() {
+    for task in TASKS {
+        let (train, test) = (data(task, 3_000, 1), data(task, 2_000, 2));
+        let share = |class: f32| train.target.iter().filter(|y| **y == class).count() as f64 / 3_000.0;
+        let knows_nothing = match task {
+            Task::Regression => {
+                let mean = train.target.iter().map(|y| f64::from(*y)).sum::<f64>() / 3_000.0;
+                test.target
+                    .iter()
+                    .map(|y| (f64::from(*y) - mean).powi(2))
+                    .sum::<f64>()
+                    / 2_000.0
+            }
+            _ => -test.target.iter().map(|y| share(*y).ln()).sum::<f64>() / 2_000.0,
+        };
+        for told in ALL {
+            let model = trained(&told(), &train.problem(task), train.examples());
+            let found = loss(&model, &test);
+            assert!(
+                found < 0.85 * knows_nothing,
+                "{} {task:?}: {found} of {knows_nothing}",
+                model.kind()
+            );
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_matter_and_the_seed_does() {
+    for task in TASKS {
+        let train = data(task, 20_000, 3);
+        let weights: Vec<f32> = (0..20_000).map(|row| 0.5 + (row % 3) as f32).collect();
+        for told in ALL {
+            let bytes = |threads, seed| {
+                let problem = Problem {
+                    threads,
+                    seed,
+                    ..train.problem(task)
+                };
+                let model = trained(&told(), &problem, train.weighted(&weights));
+                (model.kind(), model.to_bytes().expect("writes"))
+            };
+            let (kind, one) = bytes(1, 7);
+            for threads in [2, 3] {
+                assert!(bytes(threads, 7).1 == one, "{kind} {task:?} at {threads} threads");
+            }
+            // A linear model has nothing random.
+            assert_eq!(bytes(1, 8).1 == one, kind == "linear", "{kind} {task:?}");
+        }
+    }
+}
+
+#[test]
+fn contributions_add_up_to_margins() {
+    for task in TASKS {
+        let train = data(task, 2_000, 4);
+        for told in ALL {
+            let model = trained(&told(), &train.problem(task), train.examples());
+            let margins = model.predict(&train.table).expect("predicts").margins;
+            let found = model.contributions(&train.table).expect("explains");
+            assert_eq!(
+                (found.rows, found.features, found.base.len()),
+                (2_000, 3, found.outputs)
+            );
+            let (low, high) = margins
+                .iter()
+                .fold((f64::MAX, f64::MIN), |(l, h), m| (l.min(*m), h.max(*m)));
+            let worst = found
+                .values
+                .chunks_exact(3)
+                .zip(&margins)
+                .enumerate()
+                .map(|(at, (of_row, margin))| {
+                    (of_row.iter().sum::<f64>() + found.base[at % found.outputs] - margin).abs()
+                })
+                .fold(0.0, f64::max);
+            let kind = model.kind();
+            println!("{kind} {task:?}: {worst:e} of {}", high - low);
+            assert!(worst <= 1e-6 * (high - low), "{kind} {task:?}: {worst:e}");
+        }
+    }
+}
+
+#[test]
+fn a_row_is_predicted_alike_alone_and_among_others() {
+    for task in TASKS {
+        let train = data(task, 700, 10);
+        for told in ALL {
+            let model = trained(&told(), &train.problem(task), train.examples());
+            let all = model.predict(&train.table).expect("predicts");
+            for row in [0, 13, 699] {
+                let one = model.predict(&train.table.take(&[row])).expect("predicts");
+                assert_eq!(one.values, all.row(row), "{} {task:?}", model.kind());
+            }
+            let none = model.predict(&train.table.take(&[])).expect("predicts nothing");
+            assert!(none.values.is_empty());
+            assert_eq!(
+                model
+                    .contributions(&train.table.take(&[]))
+                    .expect("explains")
+                    .rows,
+                0
+            );
+        }
+    }
+}
+
+#[test]
+fn weights_count_rows() {
+    for task in TASKS {
+        let train = data(task, 600, 11);
+        // Rows of weight 2 as if they were there twice, rows of weight 0 as if they were not.
+        let weights: Vec<f32> = (0..600).map(|row| [1.0, 2.0, 0.0][row % 3]).collect();
+        let repeated: Vec<usize> = (0..600)
+            .flat_map(|row| std::iter::repeat_n(row, weights[row] as usize))
+            .collect();
+        let table = train.table.take(&repeated);
+        let target: Vec<f32> = repeated.iter().map(|row| train.target[*row]).collect();
+        let twice = Examples {
+            features: &table,
+            target: &target,
+            weights: None,
+        };
+        // Sampling rows would draw others.
+        let Hyperparameters::Boosting { rounds, .. } = boosting() else {
+            unreachable!()
+        };
+        let boosting = Hyperparameters::Boosting {
+            rounds,
+            learning_rate: 0.2,
+            max_leaves: 15,
+            max_depth: 0,
+            min_child_weight: 1.0,
+            l2: 1.0,
+            subsample: 1.0,
+            feature_fraction: 1.0,
+            early_stopping: 0,
+        };
+        for told in [linear(), boosting] {
+            let problem = train.problem(task);
+            let weighted = trained(&told, &problem, train.weighted(&weights));
+            let repeated = trained(&told, &problem, twice);
+            let kind = weighted.kind();
+            let (a, b) = (
+                weighted.predict(&train.table).expect("predicts").margins,
+                repeated.predict(&train.table).expect("predicts").margins,
+            );
+            let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            println!("{kind} {task:?}: {worst:e}");
+            assert!(worst < 2e-3, "{kind} {task:?}: {worst:e}");
+        }
+    }
+}
+
+/// linfa does not tell how many iterations it took.
+#[test]
+fn small_unweighted_linear_models_are_solved_by_linfa() {
+    for task in TASKS {
+        let train = data(task, 600, 18);
+        let ones = vec![1.0; 600];
+        let solve = |examples| {
+            crate::models::train(&linear(), &train.problem(task), examples, None, &always()).expect("trains")
+        };
+        let (dense, own) = (solve(train.examples()), solve(train.weighted(&ones)));
+        assert!(dense.iterations == 0 && own.iterations > 0, "{task:?}");
+        let margins = |trained: &Trained| trained.model.predict(&train.table).expect("predicts").margins;
+        let worst = margins(&dense)
+            .iter()
+            .zip(margins(&own))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        assert!(worst < 2e-3, "{task:?}: {worst:e}");
+    }
+}
+
+#[test]
+fn early_stopping_keeps_the_best_round() {
+    for task in TASKS {
+        let (train, validation) = (data(task, 800, 12), data(task, 800, 13));
+        let told = |rounds, early_stopping| Hyperparameters::Boosting {
+            rounds,
+            learning_rate: 0.3,
+            max_leaves: 31,
+            max_depth: 0,
+            min_child_weight: 1.0,
+            l2: 1.0,
+            subsample: 1.0,
+            feature_fraction: 1.0,
+            early_stopping,
+        };
+        let with = |told: Hyperparameters, watch: &After| {
+            crate::models::train(
+                &told,
+                &train.problem(task),
+                train.examples(),
+                Some(validation.examples()),
+                watch,
+            )
+            .expect("trains")
+        };
+        let stopped = with(told(300, 10), &always());
+        let best = stopped
+            .curve
+            .iter()
+            .enumerate()
+            .min_by(|a, b| a.1.total_cmp(b.1))
+            .expect("a curve");
+        assert_eq!(stopped.iterations as usize, best.0 + 1, "{task:?}");
+        assert_eq!(stopped.curve.len(), best.0 + 1 + 10, "{task:?}");
+        assert!(!stopped.time_limited);
+        let of_model = match task {
+            Task::Regression => loss(&stopped.model, &validation).sqrt(),
+            _ => loss(&stopped.model, &validation),
+        };
+        assert!(
+            (of_model - best.1).abs() < 1e-5 * best.1,
+            "{task:?}: {of_model} {}",
+            best.1
+        );
+        // Exactly the model of that many rounds.
+        let exact = with(told(stopped.iterations, 0), &always());
+        let bytes = |trained: &Trained| trained.model.to_bytes().expect("writes");
+        assert_eq!(bytes(&exact), bytes(&stopped));
+        // The budget ends it sooner, with the best so far and a mark.
+        let limited = with(told(300, 10), &after(3, GoOn::KeepBest));
+        assert!(limited.time_limited);
+        assert_eq!(limited.curve, stopped.curve[..4]);
+        assert_eq!(limited.iterations, 4);
+    }
+}
+
+#[test]
+fn a_watch_ends_every_kind_within_a_round() {
+    let train = data(Task::Binary, 6_000, 14);
+    // Weights keep the linear model off the solver that cannot be stopped.
+    let weights = vec![1.5; 6_000];
+    for told in ALL {
+        let problem = train.problem(Task::Binary);
+        let run =
+            |watch: After| crate::models::train(&told(), &problem, train.weighted(&weights), None, &watch);
+        assert_eq!(
+            run(after(3, GoOn::Drop)).map(|_| ()),
+            Err(ModelError::Dropped),
+            "{:?}",
+            told()
+        );
+        let limited = run(after(3, GoOn::KeepBest)).expect("trains");
+        assert!(limited.time_limited && limited.iterations <= 4, "{:?}", told());
+        assert!(loss(&limited.model, &train) < 0.68);
+        let whole = run(always()).expect("trains");
+        assert!(!whole.time_limited && whole.iterations > limited.iterations);
+    }
+}
+
+#[test]
+fn what_was_never_seen_predicts_like_what_is_missing() {
+    let train = data(Task::Binary, 500, 16);
+    for told in [boosting, forest] {
+        let model = trained(&told(), &train.problem(Task::Binary), train.examples());
+        let of = |code, number| {
+            let table = FeatureTable {
+                rows: 1,
+                columns: vec![
+                    FeatureColumn::Numeric(vec![0.3]),
+                    FeatureColumn::Numeric(vec![number]),
+                    FeatureColumn::Category(vec![code]),
+                ],
+            };
+            model.predict(&table).expect("predicts").values[0]
+        };
+        assert_eq!(of(99, f32::INFINITY), of(MISSING, f32::NAN));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn probabilities_are_probabilities(margins in proptest::collection::vec(-1e4f64..1e4, 2..6)) {
+        let mut shares = margins.clone();
+        softmax(&mut shares);
+        prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        prop_assert!(shares.iter().all(|p| (0.0..=1.0).contains(p)));
+        let p = sigmoid(margins[0]);
+        prop_assert!((0.0..=1.0).contains(&p) && (p + sigmoid(-margins[0]) - 1.0).abs() < 1e-12);
+    }
+}
