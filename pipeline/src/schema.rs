@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::envelope::Envelope;
 use crate::plan::MAX_STEPS;
-use crate::spec::{Spec, params_schemas};
+use crate::spec::{Written, params_schemas, sorted_value};
 
 /// The schema of a message.
 pub fn envelope() -> Value {
     let title = "A message of fleetline";
     let about =
         "Names a step of a run that may have work. Unknown fields are refused: what they say might matter.";
-    root::<Envelope>(&mut generator(), title, about).to_value()
+    sorted_value(root::<Envelope>(&mut generator(), title, about).to_value())
 }
 
 /// The schema of a specification as people write it, in TOML, with `${name}` wherever a value may stand.
@@ -27,8 +27,12 @@ pub fn spec() -> Value {
     let by_stage = params_schemas(&mut generator);
     let title = "A pipeline of fleetline";
     let about = "What is done, in which order; checked as a whole before a run of it is accepted.";
-    let mut schema = root::<Spec>(&mut generator, title, about);
+    let mut schema = root::<Written>(&mut generator, title, about);
     describe_steps(&mut schema, &by_stage);
+    describe_candidates(&mut schema);
+    describe_forms(&mut schema);
+    describe_sections(&mut schema);
+    without_null(&mut schema);
     // Values of parameters are taken as they are written.
     let parameter = schema.pointer_mut("/$defs/Parameter").map(Value::take);
     allow_references(&mut schema);
@@ -53,7 +57,7 @@ pub fn spec() -> Value {
             "pattern": r"\$\{[^{}]+\}",
         }),
     );
-    schema.to_value()
+    sorted_value(schema.to_value())
 }
 
 const REFERENCE: &str = "Reference";
@@ -115,6 +119,124 @@ fn describe_steps(schema: &mut Schema, by_stage: &[(&'static str, Schema)]) {
         step["allOf"] = conditions.into();
         step["properties"]["stage"]["enum"] = names.into();
     }
+}
+
+/// Says that a candidate has the hyperparameters of its own model and no others: each form is put together of what
+/// stands apart where it was made.
+fn describe_candidates(schema: &mut Schema) {
+    let Some(Value::Array(mut forms)) = schema.pointer_mut("/$defs/Candidate/oneOf").map(Value::take) else {
+        return;
+    };
+    for form in &mut forms {
+        let Some(rest) = form["$ref"]
+            .as_str()
+            .and_then(|r| r.strip_prefix("#/$defs/"))
+            .map(str::to_owned)
+        else {
+            continue;
+        };
+        let Some(mut rest) = schema
+            .get_mut("$defs")
+            .and_then(Value::as_object_mut)
+            .and_then(|definitions| definitions.remove(&rest))
+        else {
+            continue;
+        };
+        if let (Some(form), Some(rest)) = (form.as_object_mut(), rest["properties"].as_object_mut()) {
+            form.remove("$ref");
+            form.insert("additionalProperties".to_owned(), false.into());
+            if let Some(Value::Object(keys)) = form.get_mut("properties") {
+                keys.append(rest);
+            }
+        }
+    }
+    if let Some(place) = schema.pointer_mut("/$defs/Candidate/oneOf") {
+        *place = forms.into();
+    }
+}
+
+/// The forms of a value with a tag exclude each other by its value; but a tag that is `${name}` fits all of them.
+fn describe_forms(schema: &mut Schema) {
+    for name in ["Candidate", "Split"] {
+        if let Some(forms) = schema.pointer_mut(&format!("/$defs/{name}"))
+            && let Some(forms) = forms.as_object_mut()
+            && let Some(all) = forms.remove("oneOf")
+        {
+            forms.insert("anyOf".to_owned(), all);
+        }
+    }
+}
+
+/// Says what goes together: steps or sections, one source or several.
+fn describe_sections(schema: &mut Schema) {
+    // Gates stand beside `[evaluate]` where it is a section, and in it where it is a step's.
+    if let Some(mut evaluate) = schema.pointer("/$defs/Evaluate").cloned() {
+        if let Some(properties) = evaluate["properties"].as_object_mut() {
+            properties.remove("gates");
+        }
+        define(schema, "EvaluateSection", evaluate);
+        if let Some(section) = schema.pointer_mut("/properties/evaluate") {
+            let description = section["description"].take();
+            *section = json!({ "$ref": "#/$defs/EvaluateSection", "description": description });
+        }
+    }
+    for (section, required) in [("Data", "label"), ("Prediction", "model")] {
+        if let Some(section) = schema.pointer_mut(&format!("/$defs/{section}")) {
+            section["required"] = json!([required]);
+            section["oneOf"] = json!([{ "required": ["source"] }, { "required": ["sources"] }]);
+        }
+    }
+    let training = [
+        "split",
+        "validate",
+        "features",
+        "candidates",
+        "evaluate",
+        "gates",
+        "explain",
+        "deploy",
+    ];
+    let none_of = |names: &[&str]| {
+        let each: Vec<Value> = names.iter().map(|name| json!({ "required": [name] })).collect();
+        json!({ "anyOf": each })
+    };
+    let not_with_steps = [&training[..], &["data", "predict", "limits"]].concat();
+    let not_with_predict = [&training[..], &["data", "steps"]].concat();
+    schema.insert(
+        "oneOf".to_owned(),
+        json!([
+            { "required": ["data"], "not": none_of(&["predict", "steps"]) },
+            { "required": ["predict"], "not": none_of(&not_with_predict) },
+            { "required": ["steps"], "not": none_of(&not_with_steps) },
+        ]),
+    );
+}
+
+/// TOML has no null: what is not given is left out.
+fn without_null(schema: &mut Schema) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+        choices.retain(|choice| choice != &json!({ "type": "null" }));
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            schema.remove("anyOf");
+            for (key, value) in only {
+                if schema.get(&key).is_none() {
+                    schema.insert(key, value);
+                }
+            }
+        }
+    }
+    if schema.get("default").is_some_and(Value::is_null) {
+        schema.remove("default");
+    }
+    transform_subschemas(&mut without_null, schema);
 }
 
 /// Lets `${name}` stand for every value.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{ArtifactRef, Manifest};
-use crate::id::{ArtifactName, RunId, StageName, StepName};
-use crate::registry::Registration;
+use crate::digest::Sha256Digest;
+use crate::id::{AliasName, ArtifactName, ModelName, RunId, StageName, StepName};
+use crate::registry::{ModelVersion, Registration};
 use crate::spec::Spec;
 
 /// One step of a run. Blocking and offline: the pool fetches what it reads beforehand and publishes what it wrote
@@ -18,7 +19,14 @@ pub trait Stage: Send + Sync {
     /// Its name, which is also the name of its pool and of its queue.
     fn name(&self) -> StageName;
 
-    /// What it reads, chosen from the committed results of the steps before it.
+    /// What it needs from outside of its run: the pool finds it before anything else and puts it into
+    /// [`Assignment::found`].
+    fn needs(&self, assignment: &Assignment) -> Result<Needs, StageError> {
+        let _ = assignment;
+        Ok(Needs::default())
+    }
+
+    /// What it reads, chosen from the committed results of the steps before it and from what was found.
     fn reads(&self, assignment: &Assignment) -> Vec<Read>;
 
     /// Does the work. Every file that it leaves in [`StageContext::outputs`] is published.
@@ -81,6 +89,70 @@ pub struct Assignment {
     pub spec: Spec,
     /// The results of the steps before this one.
     pub committed: BTreeMap<StepName, Committed>,
+    /// What was found of [`Stage::needs`].
+    #[serde(default)]
+    pub found: Found,
+}
+
+/// What a stage needs from outside of its run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Files, by the name that the stage knows them by: a path or glob, or a URI.
+    pub sources: BTreeMap<String, String>,
+    /// A registered model.
+    pub model: Option<ModelNeed>,
+}
+
+/// Which registered model a stage needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelNeed {
+    /// Under which name.
+    pub model: ModelName,
+    /// By which alias.
+    pub alias: AliasName,
+    /// By which version instead of the alias.
+    pub version: Option<RunId>,
+}
+
+/// What was found of a stage's needs. All of it is part of what the stage's result depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// Files, by the name that the stage knows them by, in the order of their names; never an empty list.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, Vec<SourceFile>>,
+    /// The model that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<FoundModel>,
+}
+
+/// One file of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFile {
+    /// What people call it.
+    pub uri: String,
+    /// Where the stage reads it. It must not be changed.
+    pub path: PathBuf,
+    /// Of its content.
+    pub sha256: Sha256Digest,
+    /// Of its content.
+    pub size_bytes: u64,
+}
+
+/// A registered model as it was when the stage asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoundModel {
+    /// Under which name.
+    pub model: ModelName,
+    /// By which alias.
+    pub alias: AliasName,
+    /// The alias' revision; 0 if it was never moved.
+    pub revision: u64,
+    /// The version that was meant; none if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ModelVersion>,
 }
 
 /// What a stage is given to work with.
@@ -93,6 +165,9 @@ pub struct StageContext<'a> {
     pub outputs: &'a Path,
     /// The way to the pool.
     pub control: &'a dyn Control,
+    /// The program that runs the stage, for a stage that proves something in a fresh process of it; none in tests of
+    /// stages.
+    pub program: Option<&'a Path>,
 }
 
 impl StageContext<'_> {
@@ -121,6 +196,9 @@ pub trait Control: Send + Sync {
 
     /// Waits for `duration`, or until the work is to stop.
     fn pause(&self, duration: Duration);
+
+    /// How long the attempt has been running, for time budgets. What depends on it is never cached.
+    fn elapsed(&self) -> Duration;
 }
 
 /// How a stage ended well.

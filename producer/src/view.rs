@@ -1,7 +1,7 @@
 //! Runs and steps as JSON for scripts. The names are part of the interface: every field is always there, `null` where
 //! there is nothing to say; times are RFC 3339 in UTC, durations milliseconds, sizes bytes.
 
-use pipeline::item::{BranchItem, Fault, RunItem, StepItem, StepState};
+use pipeline::item::{BranchItem, CacheNote, Fault, RunItem, StepItem, StepState};
 use pipeline::{RunStatus, Timestamp};
 use serde::Serialize;
 
@@ -97,6 +97,10 @@ pub struct StepView {
     pub peak_memory_bytes: Option<u64>,
     /// True if its result came from the cache.
     pub cached: bool,
+    /// What the cache said; none for a stage whose results are never cached.
+    pub cache: Option<CacheView>,
+    /// Processor time of the work that was committed.
+    pub cpu_ms: Option<u64>,
     /// The version of the component that claimed it last.
     pub version: Option<String>,
     /// Since when it can be worked on.
@@ -111,6 +115,32 @@ pub struct StepView {
     pub artifacts: Vec<ArtifactView>,
     /// What went wrong last.
     pub fault: Option<FaultView>,
+}
+
+/// What the cache said of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CacheView {
+    /// `hit`, `miss`, or `off`: nobody looked.
+    pub answer: &'static str,
+    /// Of a miss: what differs from the step's latest result; nothing if that was the first.
+    pub differs: Vec<String>,
+    /// In words.
+    pub text: String,
+}
+
+impl CacheView {
+    fn of(note: &CacheNote) -> Self {
+        let (answer, differs) = match note {
+            CacheNote::Hit => ("hit", &[][..]),
+            CacheNote::Miss { differs } => ("miss", &differs[..]),
+            CacheNote::Off => ("off", &[][..]),
+        };
+        Self {
+            answer,
+            differs: differs.to_vec(),
+            text: note.to_string(),
+        }
+    }
 }
 
 /// How the branches of a step stand.
@@ -191,6 +221,12 @@ impl StepView {
             duration_ms: work.measured.as_ref().map(|m| m.duration_ms),
             peak_memory_bytes: work.measured.as_ref().and_then(|m| m.peak_memory_bytes),
             cached: work.measured.as_ref().is_some_and(|m| m.cached),
+            cache: work
+                .measured
+                .as_ref()
+                .and_then(|m| m.cache.as_ref())
+                .map(CacheView::of),
+            cpu_ms: work.measured.as_ref().and_then(|m| m.cpu_ms),
             version: work.version.clone(),
             ready_at: time(work.ready_at),
             started_at: time(work.started_at),

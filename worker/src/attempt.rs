@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::artifact::{Artifact, MAX_ARTIFACTS, Origin};
-use pipeline::item::{FaultClass, Measured};
+use pipeline::item::{CacheNote, FaultClass, Measured};
 use pipeline::ports::{ErrorKind, PortError, Receipt};
 use pipeline::protocol::Held;
-use pipeline::stage::{Assignment, Committed, Outcome, Stage, StageError};
+use pipeline::stage::{Assignment, Committed, Found, Outcome, Read, StageError};
 use pipeline::{ArtifactKey, ArtifactName, BranchItem, Manifest, QueueName, RunItem, StepName, StepState};
 
+use crate::cache::{self, Hit, Identity};
 use crate::child::{End, Stop};
 use crate::delivery::Claimed;
 use crate::execute::{self, Brakes};
+use crate::found;
 use crate::lease::{Lease, Lost};
 use crate::metrics::Direction;
 use crate::moments::Moment;
@@ -33,6 +35,8 @@ pub enum Ended {
         manifest: Manifest,
         /// What was measured of it.
         measured: Measured,
+        /// What it depends on, if it may be cached.
+        identity: Option<Box<Identity>>,
     },
     /// Without one.
     Fault {
@@ -66,13 +70,13 @@ impl Failure {
         }
     }
 
-    fn permanent(message: impl Into<String>) -> Self {
+    pub(crate) fn permanent(message: impl Into<String>) -> Self {
         Self::new(FaultClass::Permanent, message)
     }
 
     /// A port's failure while inputs were fetched or outputs published. What a person can mend while we wait counts
     /// as passing; what is stored and wrong does not.
-    fn port(doing: &str, error: &PortError) -> Self {
+    pub(crate) fn port(doing: &str, error: &PortError) -> Self {
         let class = match error.kind() {
             ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Denied | ErrorKind::LeaseLost => {
                 FaultClass::Transient
@@ -172,17 +176,50 @@ async fn work(
         })?;
     let committed = committed_before(worker, &claimed.run, &held.work.step).await;
     let committed = committed.map_err(|e| Failure::port("cannot read the results of earlier steps", &e))?;
-    let scratch = worker.scratch.take();
-    let scratch = scratch.map_err(|e| Failure::io("cannot make a scratch folder", &e))?;
-    let assignment = Assignment {
+    let mut assignment = Assignment {
         run: claimed.run.id.clone(),
         step: held.work.step.clone(),
         branch: held.work.branch,
         attempt: held.attempt,
         spec: (*spec).clone(),
         committed,
+        found: Found::default(),
     };
-    fetch(worker, queue, stage, &assignment, &scratch.path("inputs")).await?;
+    let outside = found::find(worker, stage, &assignment).await?;
+    assignment.found = outside.found();
+    let reads = stage.reads(&assignment);
+    let identity = Identity::of(step, &assignment, &reads, stages::CODE).map(Box::new);
+    let started = worker.host.clock.monotonic();
+    let (hit, note) = match &identity {
+        None => (None, None),
+        Some(_) if spec.refreshes(&step.step) => (None, Some(CacheNote::Off)),
+        Some(identity) => {
+            let (hit, note) = cache::look_up(&worker.backend, identity).await;
+            (hit, Some(note))
+        }
+    };
+    if let Some(Hit { outcome, manifest }) = hit {
+        let looked = worker.host.clock.monotonic().saturating_sub(started);
+        let measured = Measured {
+            duration_ms: pipeline::time::millis(looked),
+            cached: true,
+            cache: note,
+            ..Measured::default()
+        };
+        return Ok(Ended::Result {
+            outcome,
+            manifest,
+            measured,
+            identity,
+        });
+    }
+    let scratch = worker.scratch.take();
+    let scratch = scratch.map_err(|e| Failure::io("cannot make a scratch folder", &e))?;
+    // The dot keeps it apart from the folders of steps.
+    assignment.found = outside
+        .fetch(worker, &scratch.path("inputs").join(".sources"))
+        .await?;
+    fetch(worker, queue, &reads, &scratch.path("inputs")).await?;
     worker.moments.reach(Moment::Fetched, &held.work).await;
     let started = worker.host.clock.monotonic();
     let ran = execute::run(worker, stage, step, assignment, queue.class, &scratch, brakes).await;
@@ -190,17 +227,21 @@ async fn work(
     worker.moments.reach(Moment::Ran, &held.work).await;
     let failure = match ran.end {
         End::Outcome(outcome) => {
+            outside.check(worker).await?;
             let manifest = publish(worker, queue, held, &scratch.path("outputs")).await?;
             worker.scratch.put_back(scratch);
             let measured = Measured {
                 duration_ms: pipeline::time::millis(worked),
                 peak_memory_bytes: ran.peak_memory_bytes,
+                cpu_ms: ran.cpu_ms,
                 cached: false,
+                cache: note,
             };
             return Ok(Ended::Result {
                 outcome,
                 manifest,
                 measured,
+                identity,
             });
         }
         End::Failed(error) => failure_of(&error),
@@ -220,7 +261,7 @@ async fn work(
     })
 }
 
-fn failure_of(error: &StageError) -> Failure {
+pub(crate) fn failure_of(error: &StageError) -> Failure {
     let (class, retry_after) = match error {
         StageError::Permanent(_) => (FaultClass::Permanent, None),
         StageError::Transient { retry_after_ms, .. } => {
@@ -260,14 +301,8 @@ async fn committed_before(
     Ok(committed)
 }
 
-async fn fetch(
-    worker: &Worker,
-    queue: &QueueName,
-    stage: &dyn Stage,
-    assignment: &Assignment,
-    inputs: &Path,
-) -> Result<(), Failure> {
-    for read in stage.reads(assignment) {
+async fn fetch(worker: &Worker, queue: &QueueName, reads: &[Read], inputs: &Path) -> Result<(), Failure> {
+    for read in reads {
         let destination = inputs.join(&read.path);
         if let Some(folder) = destination.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Failure::io("cannot make a scratch folder", &e))?;

@@ -26,6 +26,7 @@ pub fn open(settings: &Settings, worker: &WorkerId, host: &Host) -> PortResult<O
             };
             let options = backend_local::Options {
                 durability,
+                source_folders: settings.source_folders.clone(),
                 ..backend_local::Options::default()
             };
             let local = backend_local::open(folder, &options, host)?;

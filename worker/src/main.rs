@@ -1,13 +1,17 @@
 //! The command line of the fleet's binary.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use pipeline::ports::Host;
 use pipeline::spec::{CATALOGUE, Kind, kind};
 use pipeline::{MemoryClass, WorkerId};
 use worker::config::{self, ConfigArgs, Mode, Settings};
+use worker::predict::{self, PredictArgs};
 use worker::run::{self, Progress, Report, RunArgs};
+use worker::spec::SpecCommand;
 use worker::worker::{ProgressSink, Worker};
 use worker::{backend, background, child, fleet, host, telemetry};
 
@@ -61,11 +65,39 @@ another specification, 1 anything else (the run may be open still: any pool goes
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Predicts a file of rows with a registered model
+    #[command(after_help = "\
+Examples:
+  worker predict --model flights --input new.csv --output predictions.parquet --keep flight_id
+  worker predict --model flights@nightly-2026-11-23 --input new.parquet --output predictions.csv --json
+
+Two classes give the columns probability (of the second class) and prediction; several give prediction and
+probability_CLASS for each; a number gives prediction. The rows keep their order.
+
+Exit codes: 0 done, 2 a flag is wrong, 3 there is no such model, 1 anything else.")]
+    Predict {
+        #[command(flatten)]
+        args: PredictArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Checks a specification, or prints what one can say
+    Spec {
+        #[command(subcommand)]
+        command: SpecCommand,
+    },
     /// Lists the stages that there are
     Stages,
     /// One attempt in a process of its own; only pools start it
     #[command(hide = true)]
     Attempt,
+    /// Opens a model's package and predicts its golden rows; `deploy` starts it
+    #[command(hide = true)]
+    Prove {
+        /// The folder with the package
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 fn parse_class(text: &str) -> Result<MemoryClass, String> {
@@ -79,6 +111,8 @@ fn parse_class(text: &str) -> Result<MemoryClass, String> {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Attempt => child::attempt_main(),
+        Command::Prove { folder } => child::prove_main(&folder),
+        Command::Spec { command } => worker::spec::perform(&command),
         Command::Stages => {
             for Kind { name, about, .. } in CATALOGUE {
                 println!("{name:12} {about}");
@@ -91,6 +125,7 @@ fn main() -> ExitCode {
             config,
         } => in_runtime(pool(stages, classes, config)),
         Command::Run { args, config } => in_runtime(run_one(args, config)),
+        Command::Predict { args, config } => in_runtime(predict_file(args, config)),
     }
 }
 
@@ -154,6 +189,24 @@ async fn pool(stages: Vec<String>, classes: Vec<MemoryClass>, config: ConfigArgs
     Ok(0)
 }
 
+async fn predict_file(args: PredictArgs, config: ConfigArgs) -> Result<u8, Failure> {
+    let settings = config::load(config, Mode::Run).map_err(Failure::usage)?;
+    let host = host::real_host(settings.test_clock_offset_ms);
+    let opened = backend::open(&settings, &worker_id(&settings, &host), &host).map_err(Failure::other)?;
+    let predicted = predict::predict(&opened.backend, &host, &settings.scratch, &args)
+        .await
+        .map_err(|e| Failure {
+            code: e.exit_code(),
+            message: e.to_string(),
+        })?;
+    if args.json {
+        println!("{}", serde_json::to_string(&predicted).map_err(Failure::other)?);
+    } else {
+        println!("{predicted}");
+    }
+    Ok(0)
+}
+
 fn named_stages(names: &[String], allows_test_stages: bool) -> Result<Vec<&'static Kind>, String> {
     let is_allowed = |kind: &&Kind| allows_test_stages || !kind.for_tests;
     if names == ["all"] {
@@ -184,10 +237,7 @@ fn build(
     shows_log: bool,
 ) -> Result<Arc<Worker>, Failure> {
     let host = host::real_host(settings.test_clock_offset_ms);
-    let id = settings.worker_id.clone().unwrap_or_else(|| {
-        let id = format!("w-{}-{}", std::process::id(), host.random.hex(3));
-        WorkerId::new(id).expect("digits and letters make an id")
-    });
+    let id = worker_id(settings, &host);
     let opened = backend::open(settings, &id, &host).map_err(Failure::other)?;
     let log = if shows_log {
         Some(settings.log_format)
@@ -198,13 +248,22 @@ fn build(
     fleet::build(settings, id, opened.backend, host, progress).map_err(Failure::other)
 }
 
+fn worker_id(settings: &Settings, host: &Host) -> WorkerId {
+    settings.worker_id.clone().unwrap_or_else(|| {
+        let id = format!("w-{}-{}", std::process::id(), host.random.hex(3));
+        WorkerId::new(id).expect("digits and letters make an id")
+    })
+}
+
 async fn run_one(args: RunArgs, config: ConfigArgs) -> Result<u8, Failure> {
-    let settings = config::load(config, Mode::Run).map_err(Failure::usage)?;
+    let mut settings = config::load(config, Mode::Run).map_err(Failure::usage)?;
     let refused = |e: run::RunError| Failure {
         code: e.exit_code(),
         message: e.to_string(),
     };
     let spec = run::load(&args, settings.test_stages).map_err(refused)?;
+    // Data that lies beside its specification needs no setting.
+    settings.source_folders.push(args.folder());
     let progress = Progress::new(args.json);
     // Log lines would tear the progress bars apart; they go to the worker's log file.
     let worker = build(&settings, Some(progress.sink()), false)?;

@@ -11,6 +11,7 @@ use pipeline::update::{Applied, GuardedUpdate};
 use pipeline::{Item, Manifest, MemoryClass, QueueName, RunItem, RunStatus, StepState, operate};
 
 use crate::attempt::{Ended, Failure};
+use crate::cache::{self, Identity};
 use crate::delivery::{Answer, Claimed, answer, send_work};
 use crate::lease::{Lease, Lost};
 use crate::metrics::AttemptOutcome;
@@ -39,9 +40,13 @@ pub async fn settle(
             outcome,
             manifest,
             measured,
+            identity,
         } => {
-            let worked = Some(Duration::from_millis(measured.duration_ms));
-            let (outcome, reply) = settling.result(outcome, manifest, measured).await;
+            // What was looked up is no work of the stage.
+            let worked = (!measured.cached).then(|| Duration::from_millis(measured.duration_ms));
+            let (outcome, reply) = settling
+                .result(outcome, manifest, measured, identity.as_deref())
+                .await;
             (outcome, worked, reply)
         }
         Ended::Fault { failure, worked } => {
@@ -84,7 +89,13 @@ struct Settling<'a> {
 type Settled = (AttemptOutcome, PortResult<Answer>);
 
 impl Settling<'_> {
-    async fn result(&self, outcome: Outcome, manifest: Manifest, measured: Measured) -> Settled {
+    async fn result(
+        &self,
+        outcome: Outcome,
+        manifest: Manifest,
+        measured: Measured,
+        identity: Option<&Identity>,
+    ) -> Settled {
         let ending = match self.ending(&outcome) {
             Ok(ending) => ending,
             Err(mistake) => return self.fault(Failure::new(FaultClass::Permanent, mistake)).await,
@@ -93,14 +104,20 @@ impl Settling<'_> {
             Ending::Halt(_) => AttemptOutcome::Halted,
             Ending::Advance(_) | Ending::FanOut(..) | Ending::Register(_) => AttemptOutcome::Committed,
         };
-        match self.commit(ending, manifest, measured).await {
+        match self.commit(ending, manifest.clone(), measured).await {
             Ok(Some(item)) => {
                 let Held { work, attempt, .. } = &self.claimed.held;
                 tracing::debug!(
                     run.id = %work.run, step = %work.step, branch = work.branch, stage = %self.queue, attempt, "committed"
                 );
                 self.worker.moments.reach(Moment::Committed, work).await;
-                (name, self.drive(item).await.map(|()| Answer::Ack))
+                let driven = self.drive(item).await;
+                // Nobody waits for it: what comes next is on its way.
+                if let Some(identity) = identity {
+                    let now = self.worker.host.clock.now();
+                    cache::remember(&self.worker.backend, identity, &outcome, &manifest, now).await;
+                }
+                (name, driven.map(|()| Answer::Ack))
             }
             Ok(None) => self.lost(&Lost::Lease("the commit came too late".into())),
             // It may have been applied: a redelivery finds out.

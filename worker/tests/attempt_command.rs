@@ -44,6 +44,7 @@ fn assignment(stage: &str) -> Assignment {
         attempt: 1,
         spec: load(&spec, &Overrides::new()).expect("a good specification"),
         committed: BTreeMap::new(),
+        found: pipeline::stage::Found::default(),
     }
 }
 

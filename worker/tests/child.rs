@@ -25,6 +25,7 @@ fn request(stage: &str, params: &str, attempt: u32) -> (ChildRequest, TempDir) {
         attempt,
         spec: load(&text, &Overrides::new()).expect("a good specification"),
         committed: BTreeMap::new(),
+        found: pipeline::stage::Found::default(),
     };
     let place = |name: &str| {
         let path = folder.path().join(name);

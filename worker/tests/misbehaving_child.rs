@@ -77,6 +77,7 @@ fn request(program: &Path, folder: &Path) -> ChildRequest {
             attempt: 1,
             spec: load(spec, &Overrides::new()).expect("a good specification"),
             committed: BTreeMap::new(),
+            found: pipeline::stage::Found::default(),
         },
         inputs: folder.into(),
         outputs: folder.into(),

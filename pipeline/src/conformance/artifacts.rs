@@ -44,6 +44,7 @@ async fn publish(world: &World, key: &ArtifactKey, bytes: &[u8]) -> ArtifactRef 
 async fn round_trip(world: &World, bytes: &[u8]) {
     let key = key(&world.run_id(), 0, 1, "model.bin");
     let artifact = publish(world, &key, bytes).await;
+    world.backend.artifacts.verify(&artifact).await.expect("verified");
     let there = world.scratch.join(world.unique("copy"));
     world
         .backend
@@ -134,6 +135,13 @@ async fn refused(world: &World, artifact: &ArtifactRef, kind: ErrorKind) {
         .expect_err("refused");
     assert_eq!(error.kind(), kind, "{error}");
     assert!(!there.exists(), "what was refused left a file");
+    let error = world
+        .backend
+        .artifacts
+        .verify(artifact)
+        .await
+        .expect_err("refused too");
+    assert_eq!(error.kind(), kind, "{error}");
 }
 
 /// I2 is checked at every fetch.

@@ -18,12 +18,15 @@ pub mod queue;
 pub mod races;
 pub mod registry;
 pub mod runs;
+pub mod sources;
 pub mod strategies;
 pub mod updates;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use futures::future::BoxFuture;
 
 use crate::digest::Sha256Digest;
 use crate::id::{ModelName, PipelineName, RunId, StageName, StepName};
@@ -44,7 +47,12 @@ pub struct World {
     /// True if a receipt whose message was delivered again since has no power. False only where an emulator stands
     /// in for a service that has this property, and lacks it.
     pub refuses_stale_receipts: bool,
+    /// Stores bytes under a name where sources may be read, over what is there, and says their URI.
+    pub put_source: PutSource,
 }
+
+/// See [`World::put_source`].
+pub type PutSource = for<'a> fn(&'a World, &'a str, &'a [u8]) -> BoxFuture<'a, String>;
 
 impl World {
     /// A text that nobody else uses.
@@ -124,13 +132,13 @@ pub(crate) fn step(name: &str) -> StepName {
     StepName::new(name).expect("a valid name")
 }
 
-/// One test for each case of the suites `queue`, `dead_letters`, `artifacts`, `runs`, `updates`, `races`, `registry` and `fleet`, or of those
+/// One test for each case of the suites `queue`, `dead_letters`, `artifacts`, `runs`, `updates`, `races`, `registry`, `fleet` and `sources`, or of those
 /// that are named after a semicolon. The path names a function that takes `impl AsyncFnOnce(&World)`, makes a world
 /// and runs the case in it; it is written as seen from the crate's root.
 #[macro_export]
 macro_rules! conformance_tests {
     ($with_world:path) => {
-        $crate::conformance_tests!($with_world; queue, dead_letters, artifacts, runs, updates, races, registry, fleet);
+        $crate::conformance_tests!($with_world; queue, dead_letters, artifacts, runs, updates, races, registry, fleet, sources);
     };
     ($with_world:path; $($suite:ident),+) => {
         $(mod $suite {
@@ -224,6 +232,9 @@ macro_rules! conformance_tests {
             rolling_back_twice_goes_two_back
             what_was_rolled_back_stays_so_after_a_promotion
             a_roll_back_of_another_revision_changes_nothing
+            a_version_is_promoted_by_hand
+            a_promotion_by_hand_of_what_is_not_there_changes_nothing
+            of_racing_promotions_by_hand_one_wins
         );
     };
     (@fleet $with_world:path) => {
@@ -232,6 +243,15 @@ macro_rules! conformance_tests {
             a_worker_that_left_is_gone
             a_pause_lasts_until_it_is_ended
             no_logs_are_no_error
+        );
+    };
+    (@sources $with_world:path) => {
+        $crate::conformance_tests!(@cases $with_world, sources:
+            a_file_is_found_with_its_digest
+            a_glob_names_files_in_the_order_of_their_names
+            a_source_that_is_missing_is_not_found
+            web_addresses_are_refused
+            a_source_that_was_changed_is_not_fetched
         );
     };
     (@cases $with_world:path, $suite:ident: $($case:ident)+) => {
@@ -256,6 +276,7 @@ mod tests {
             include_str!("races.rs"),
             include_str!("registry.rs"),
             include_str!("runs.rs"),
+            include_str!("sources.rs"),
             include_str!("updates.rs"),
         ] {
             let cases = suite

@@ -9,7 +9,7 @@ use crate::change::Change;
 use crate::guard::Guard;
 use crate::id::{AliasName, ModelName, RunId};
 use crate::item::{RunItem, RunStatus};
-use crate::ports::RolledBack;
+use crate::ports::{MovedTo, RolledBack};
 use crate::registry::{Alias, ModelVersion, Promotion, Registered, Registration};
 use crate::time::Timestamp;
 use crate::update::{Applied, Declared, GuardedUpdate};
@@ -301,4 +301,76 @@ pub async fn a_roll_back_of_another_revision_changes_nothing(world: &World) {
     let rolls = join_all((0..10).map(|_| roll_back(world, &model, 2))).await;
     let done = rolls.iter().filter(|r| matches!(r, RolledBack::Done(_))).count();
     assert_eq!(done, 1, "one of those who race: {rolls:?}");
+}
+
+async fn move_to(world: &World, model: &ModelName, expected: u64, version: &RunId) -> MovedTo {
+    let (at, reason) = (Timestamp(2_000 + expected), "it looks right");
+    let registry = &world.backend.registry;
+    registry
+        .move_to(model, &champion(), expected, version, reason, at)
+        .await
+        .expect("answered")
+}
+
+/// What was only registered becomes the champion, the first one included, and can be rolled back like any other.
+pub async fn a_version_is_promoted_by_hand(world: &World) {
+    let model = world.model();
+    let mut versions = Vec::new();
+    for at in [1, 2] {
+        let run = new_run(world).await;
+        let answer = apply(world, &commit(&run.id, &model, None, at)).await;
+        assert!(matches!(answer, Applied::Done(_)), "{answer:?}");
+        versions.push(run.id);
+    }
+    for (expected, version) in (0..).zip(&versions) {
+        let want = Alias {
+            model: model.clone(),
+            name: champion(),
+            version: version.clone(),
+            revision: expected + 1,
+            moved_at: Timestamp(2_000 + expected),
+            reason: "it looks right".into(),
+        };
+        assert_eq!(
+            move_to(world, &model, expected, version).await,
+            MovedTo::Done(want.clone())
+        );
+        assert_eq!(resolve(world, &model).await, Some(want));
+    }
+    let RolledBack::Done(alias) = roll_back(world, &model, 2).await else {
+        panic!("not rolled back");
+    };
+    assert_eq!((&alias.version, alias.revision), (&versions[0], 3));
+    // A run's promotion sees it as it sees any other.
+    let third = promoted(world, &model, 3).await;
+    assert_eq!(resolve(world, &model).await.map(|a| a.version), Some(third));
+}
+
+/// Neither a version that is none, nor another model's, nor over a champion that was not seen.
+pub async fn a_promotion_by_hand_of_what_is_not_there_changes_nothing(world: &World) {
+    let (model, other) = (world.model(), world.model());
+    assert_eq!(
+        move_to(world, &model, 0, &world.run_id()).await,
+        MovedTo::NoVersion
+    );
+    let (one, foreign) = (promoted(world, &model, 0).await, promoted(world, &other, 0).await);
+    let champion = resolve(world, &model).await;
+    assert_eq!(move_to(world, &model, 1, &foreign).await, MovedTo::NoVersion);
+    for expected in [0, 2] {
+        assert_eq!(
+            move_to(world, &model, expected, &one).await,
+            MovedTo::Moved(champion.clone())
+        );
+    }
+    assert_eq!(resolve(world, &model).await, champion);
+}
+
+/// Two people who saw the same champion.
+pub async fn of_racing_promotions_by_hand_one_wins(world: &World) {
+    let model = world.model();
+    let version = promoted(world, &model, 0).await;
+    let moves = join_all((0..10).map(|_| move_to(world, &model, 1, &version))).await;
+    let done = moves.iter().filter(|m| matches!(m, MovedTo::Done(_))).count();
+    assert_eq!(done, 1, "one of those who race: {moves:?}");
+    assert_eq!(resolve(world, &model).await.map(|a| a.revision), Some(2));
 }

@@ -14,6 +14,7 @@ use crate::id::{ArtifactName, PipelineName, RunId};
 use crate::item::{BranchItem, Item, MemoryClass, RunItem, RunStatus, StepItem};
 use crate::ports::{CacheEntry, Created, ErrorKind, ListFilter};
 use crate::protocol;
+use crate::stage::Outcome;
 use crate::time::Timestamp;
 use crate::update::{Applied, GuardedUpdate};
 
@@ -361,6 +362,8 @@ pub async fn the_cache_keeps_the_last_entry(world: &World) {
     for at in [1, 2] {
         let entry = CacheEntry {
             manifest: manifest(&world.run_id()),
+            outcome: Outcome::FanOut { branches: 3 },
+            parts: [("params".to_owned(), key)].into(),
             cached_at: Timestamp(at),
         };
         world.backend.runs.cache_put(&key, &entry).await.expect("stored");

@@ -18,8 +18,8 @@ use crate::digest::Sha256Digest;
 use crate::guard::Guard;
 use crate::id::{ModelName, Nonce, PipelineName, RunId, StageName, StepName};
 use crate::item::{
-    BranchItem, Budget, Fault, FaultClass, Item, ItemKey, Measured, MemoryClass, RunItem, RunStatus, Slot,
-    StepItem, StepState,
+    BranchItem, Budget, CacheNote, Fault, FaultClass, Item, ItemKey, Measured, MemoryClass, RunItem,
+    RunStatus, Slot, StepItem, StepState,
 };
 use crate::registry::Registered;
 use crate::time::Timestamp;
@@ -139,12 +139,18 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 fn measured() -> impl Strategy<Value = Measured> {
-    (0..9u64, option::of(0..9u64), any::<bool>()).prop_map(|(duration_ms, peak_memory_bytes, cached)| {
-        Measured {
-            duration_ms,
-            peak_memory_bytes,
-            cached,
-        }
+    let cache = prop_oneof![
+        Just(CacheNote::Hit),
+        Just(CacheNote::Off),
+        vec("[a-z:]{1,9}", 0..3).prop_map(|differs| CacheNote::Miss { differs }),
+    ];
+    let sizes = (0..9u64, option::of(0..9u64), option::of(0..9u64));
+    (sizes, option::of(cache)).prop_map(|((duration_ms, peak_memory_bytes, cpu_ms), cache)| Measured {
+        duration_ms,
+        peak_memory_bytes,
+        cached: cache == Some(CacheNote::Hit),
+        cpu_ms,
+        cache,
     })
 }
 

@@ -19,6 +19,10 @@ pub trait ArtifactStore: Send + Sync {
     /// none, `Corrupt` (and no file) if it is not what the reference says.
     async fn fetch(&self, artifact: &ArtifactRef, destination: &Path) -> PortResult<()>;
 
+    /// Reads an artifact to its end and checks it, as [`ArtifactStore::fetch`] does, without a copy. `NotFound` if there
+    /// is none, `Corrupt` if it is not what the reference says.
+    async fn verify(&self, artifact: &ArtifactRef) -> PortResult<()>;
+
     /// The artifact's size in bytes, none if there is none. Its bytes are not looked at.
     async fn size_bytes(&self, key: &ArtifactKey) -> PortResult<Option<u64>>;
 

@@ -1,8 +1,8 @@
 //! What the fleet needs of the world. No SDK type crosses a port; errors are semantic and classified once per
 //! backend.
 //!
-//! A backend implements [`Queue`], [`ArtifactStore`], [`RunStore`], [`Registry`] and [`Fleet`]; a host (the real
-//! process, or the simulator) implements [`Clock`], [`Random`] and [`Spawn`]. Each port has one conformance suite,
+//! A backend implements [`Queue`], [`ArtifactStore`], [`RunStore`], [`Registry`], [`Fleet`] and [`Sources`]; a host (the
+//! real process, or the simulator) implements [`Clock`], [`Random`] and [`Spawn`]. Each port has one conformance suite,
 //! behind the feature `conformance`, that every implementation runs.
 
 mod artifacts;
@@ -12,6 +12,7 @@ mod host;
 mod queue;
 mod registry;
 mod runs;
+mod sources;
 
 use std::sync::Arc;
 
@@ -20,8 +21,9 @@ pub use error::{ErrorKind, PortError, PortResult};
 pub use fleet::{Fleet, Pause, Presence};
 pub use host::{Clock, Random, Spawn};
 pub use queue::{DeadLetter, DeadLetterId, Delivery, Depth, Outbound, Queue, Receipt};
-pub use registry::{Registry, RolledBack};
+pub use registry::{MovedTo, Registry, RolledBack};
 pub use runs::{CacheEntry, Created, ListFilter, Page, RunStore};
+pub use sources::{SourceObject, Sources};
 
 /// One backend: everything that outlives a process.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub struct Backend {
     pub registry: Arc<dyn Registry>,
     /// Its workers, and which pools are paused.
     pub fleet: Arc<dyn Fleet>,
+    /// What others keep and it may read.
+    pub sources: Arc<dyn Sources>,
 }
 
 /// What a process gets from its surroundings.

@@ -37,6 +37,29 @@ pub trait Registry: Send + Sync {
         reason: &str,
         now: Timestamp,
     ) -> PortResult<RolledBack>;
+
+    /// Points the alias to a registered version, if it is still at revision `expected` (0 if it was never moved). What
+    /// a person promotes by hand is a promotion like any other: it is a position of its own, and can be rolled back.
+    async fn move_to(
+        &self,
+        model: &ModelName,
+        alias: &AliasName,
+        expected: u64,
+        version: &RunId,
+        reason: &str,
+        now: Timestamp,
+    ) -> PortResult<MovedTo>;
+}
+
+/// What [`Registry::move_to`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MovedTo {
+    /// The alias, moved.
+    Done(Alias),
+    /// It is not at the expected revision; nothing was changed.
+    Moved(Option<Alias>),
+    /// The model has no such version; nothing was changed.
+    NoVersion,
 }
 
 /// What [`Registry::roll_back`] did.

@@ -1,5 +1,6 @@
 //! Items: conditional updates on single items, and two indexes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use crate::digest::Sha256Digest;
 use crate::id::{PipelineName, RunId, StepName};
 use crate::item::{BranchItem, Item, RunItem, RunStatus};
 use crate::ports::PortResult;
+use crate::stage::Outcome;
 use crate::time::Timestamp;
 use crate::update::{Applied, GuardedUpdate};
 
@@ -82,6 +84,10 @@ pub struct Page {
 pub struct CacheEntry {
     /// What was written.
     pub manifest: Manifest,
+    /// How the stage ended.
+    pub outcome: Outcome,
+    /// What the result depends on, part by part: its key is made of them.
+    pub parts: BTreeMap<String, Sha256Digest>,
     /// When it was cached.
     pub cached_at: Timestamp,
 }

@@ -2,29 +2,37 @@
 
 mod load;
 mod params;
+mod refresh;
 mod settings;
+pub mod stages;
+#[cfg(feature = "schema")]
+mod written;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::digest::Sha256Digest;
 use crate::id::{PipelineName, StepName};
 use crate::item::Budget;
-#[cfg(feature = "schema")]
 use crate::item::MAX_BRANCHES;
 use crate::plan::{Branches, Plan, PlanError, PlanStep};
 use crate::time::human;
 
 pub use load::{MAX_SPEC_BYTES, Overrides, Problem, Problems, load};
-#[cfg(feature = "schema")]
-pub(crate) use params::params_schemas;
 pub use params::{
     Allocate, CATALOGUE, Crash, CrashHow, FanOut, Flaky, FlakyHow, Kind, Noop, RegisterParams, Sleep,
     StageParams, Weight, kind,
 };
+#[cfg(feature = "schema")]
+pub(crate) use params::{params_schemas, sorted_value};
 pub use settings::{Setting, by_name};
+pub use stages::Finding;
+#[cfg(feature = "schema")]
+pub(crate) use written::Written;
 
 /// The longest a run may be allowed to take.
 pub const MAX_DEADLINE: Duration = Duration::from_secs(90 * 86_400);
@@ -52,6 +60,10 @@ pub struct Spec {
     /// Values that stand for `${name}` in the steps' texts; `--set name=value` replaces them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
+    /// Steps that do their work anew, whatever the cache has. Not for the written form: see [`Spec::set_refresh`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub refresh: Vec<StepName>,
     /// What is done, in order.
     pub steps: Vec<Step>,
 }
@@ -154,7 +166,7 @@ pub(crate) struct RawStep {
     time_limit: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -168,12 +180,37 @@ enum RawBranches {
 
 const FROM_PREDECESSOR: &str = "from-predecessor";
 
+// By hand, for an error that says what may be written.
+impl<'de> Deserialize<'de> for RawBranches {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Value::deserialize(from)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            Value::Number(n) => match n.as_u64().map(u32::try_from) {
+                Some(Ok(n)) => Ok(Self::Number(n)),
+                Some(Err(_)) | None => Err(serde::de::Error::custom(format!(
+                    "{n} is no number of branches: 1 to {MAX_BRANCHES} are allowed"
+                ))),
+            },
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(
+                serde::de::Error::custom(format!("must be a number, or \"{FROM_PREDECESSOR}\"")),
+            ),
+        }
+    }
+}
+
 impl TryFrom<RawStep> for Step {
     type Error = String;
 
-    fn try_from(raw: RawStep) -> Result<Self, String> {
-        let params = StageParams::parse(&raw.stage, raw.params)?;
-        let branches = match raw.branches {
+    fn try_from(mut raw: RawStep) -> Result<Self, String> {
+        let params = StageParams::parse(&raw.stage, std::mem::take(&mut raw.params))?;
+        raw.with(params)
+    }
+}
+
+impl RawStep {
+    /// The step, once its own parameters are read. An error begins with the key that it is about.
+    fn with(self, params: StageParams) -> Result<Step, String> {
+        let branches = match self.branches {
             None => None,
             Some(RawBranches::Number(n)) => Some(Branches::Known(n)),
             Some(RawBranches::Text(text)) if text == FROM_PREDECESSOR => Some(Branches::FromPredecessor),
@@ -183,32 +220,35 @@ impl TryFrom<RawStep> for Step {
                 ));
             }
         };
-        if branches.is_none() && raw.min_succeeded.is_some() {
+        if branches.is_none() && self.min_succeeded.is_some() {
             return Err("min_succeeded: only a step with `branches` has it".into());
         }
-        let time_limit = match raw.time_limit {
+        let time_limit = match self.time_limit {
             None => None,
-            Some(text) => match humantime::parse_duration(&text) {
-                Ok(limit) if !limit.is_zero() => Some(limit),
-                Ok(_) => return Err("time_limit: must be longer than nothing".into()),
-                Err(e) => {
-                    return Err(format!(
-                        "time_limit: {text:?} is no duration ({e}); write for example \"90s\", \"10m\""
-                    ));
-                }
-            },
+            Some(text) => Some(time_limit(&text).map_err(|e| format!("time_limit: {e}"))?),
         };
-        let step = match raw.step {
+        let step = match self.step {
             Some(step) => step,
-            None => StepName::new(&raw.stage).map_err(|e| e.to_string())?,
+            None => StepName::new(&self.stage).map_err(|e| e.to_string())?,
         };
-        Ok(Self {
+        Ok(Step {
             step,
             params,
             branches,
-            min_succeeded: raw.min_succeeded.unwrap_or(1),
+            min_succeeded: self.min_succeeded.unwrap_or(1),
             time_limit,
         })
+    }
+}
+
+/// How long an attempt may take, as people write it.
+fn time_limit(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(limit) if !limit.is_zero() => Ok(limit),
+        Ok(_) => Err("must be longer than nothing".into()),
+        Err(e) => Err(format!(
+            "{text:?} is no duration ({e}); write for example \"90s\", \"10m\""
+        )),
     }
 }
 
@@ -267,6 +307,32 @@ impl Spec {
                 })
                 .collect(),
         )
+    }
+
+    /// Makes relative paths of sources absolute: they are relative to `folder`, the absolute folder of the file that
+    /// the specification was read from, wherever the run is worked on. URIs (`s3://…`) stay. Whoever reads a
+    /// specification from a file calls it, before anything depends on the digest.
+    pub fn anchor(&mut self, folder: &Path) {
+        for step in &mut self.steps {
+            let sources = match &mut step.params {
+                StageParams::Extract(extract) => &mut extract.sources,
+                StageParams::Predict(predict) => &mut predict.sources,
+                _ => continue,
+            };
+            for source in sources.values_mut() {
+                if !source.path.contains("://") {
+                    // By components, so that `./a.csv` and `a.csv` are one path.
+                    let path: PathBuf = folder.join(&source.path).components().collect();
+                    source.path = path.to_string_lossy().into_owned();
+                }
+            }
+        }
+    }
+
+    /// All that no stage could do anything sensible with. [`load()`] asks it; so must whoever takes a specification from
+    /// elsewhere.
+    pub fn check(&self) -> Vec<Finding> {
+        stages::check(&self.steps)
     }
 
     /// The step of that name.

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use crate::id::{AliasName, ModelName, StageName};
 use crate::item::MemoryClass;
 
+use super::load::{Mistake, read};
+use super::stages::{Deploy, Evaluate, Explain, Extract, Predict, Train, Transform, Validate};
+
 /// Where a stage's work runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Weight {
@@ -26,12 +29,14 @@ pub struct Kind {
     pub largest: MemoryClass,
     /// True if only tests and benches use it.
     pub for_tests: bool,
+    /// True if a result may serve again where everything that it depends on is the same.
+    pub cacheable: bool,
     /// What it does, in a line.
     pub about: &'static str,
 }
 
 macro_rules! stages {
-    ($($variant:ident $name:literal $weight:ident $largest:ident $for_tests:literal $about:literal),* $(,)?) => {
+    ($($variant:ident $name:literal $weight:ident $largest:ident $for_tests:literal $cacheable:literal $about:literal),* $(,)?) => {
         /// What a step's stage is told.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "stage", content = "params")]
@@ -42,7 +47,7 @@ macro_rules! stages {
         /// Every stage that there is, by name. A new stage is a line here, a folder in the crate `stages` and a line in
         /// its registry.
         pub const CATALOGUE: &[Kind] = &[
-            $(Kind { name: $name, weight: Weight::$weight, largest: MemoryClass::$largest, for_tests: $for_tests, about: $about },)*
+            $(Kind { name: $name, weight: Weight::$weight, largest: MemoryClass::$largest, for_tests: $for_tests, cacheable: $cacheable, about: $about },)*
         ];
 
         /// The schema of what each stage is told, by the stage's name.
@@ -60,11 +65,23 @@ macro_rules! stages {
                 }
             }
 
+            /// What is right of `params`, which stand at `{key}.params`, and all that is wrong with them.
+            pub(super) fn read(stage: &str, params: Map<String, Value>, key: &str, told: &[String]) -> (Option<Self>, Vec<Mistake>) {
+                let (value, at) = (Value::Object(params), format!("{key}.params"));
+                match stage {
+                    $($name => {
+                        let (params, mistakes) = read::<$variant>(value, &at, told);
+                        (params.map(Self::$variant), mistakes)
+                    })*
+                    _ => (None, vec![Mistake { key: format!("{key}.stage"), message: unknown(stage) }]),
+                }
+            }
+
             /// As it is written.
             pub fn to_map(&self) -> Map<String, Value> {
                 let value = match self { $(Self::$variant(params) => serde_json::to_value(params),)* };
                 match value {
-                    Ok(Value::Object(map)) => map,
+                    Ok(Value::Object(map)) => sorted(map),
                     // Parameters are structs of names, numbers and texts, which serialise to objects.
                     _ => Map::new(),
                 }
@@ -80,18 +97,45 @@ macro_rules! stages {
 }
 
 stages! {
-    Noop "noop" Light Standard true "Does nothing, or writes a few bytes, and ends as it is told.",
-    Sleep "sleep" Heavy Standard true "Waits in a child process.",
-    Crash "crash" Heavy Large true "Dies in the way it is told, in its first attempts.",
-    Allocate "allocate" Heavy Large true "Takes and touches memory.",
-    Flaky "flaky" Light Standard true "Fails in its first attempts, in the way it is told.",
-    FanOut "fan-out" Light Standard true "Says into how many branches the next step is fanned out.",
+    Extract "extract" Heavy Large false true "Reads the sources, joins them by SQL, splits the rows and describes the columns.",
+    Validate "validate" Heavy Large false true "Checks the data against rules and against the champion's training data.",
+    Transform "transform" Heavy Large false true "Fits the feature program on train and applies it to every split.",
+    Train "train" Heavy Large false true "Trains one candidate in each branch.",
+    Evaluate "evaluate" Heavy Large false true "Chooses the winner, measures it on test and decides the gates.",
+    Explain "explain" Heavy Large false true "Says why the winner predicts as it does.",
+    Deploy "deploy" Heavy Standard false false "Packs the winner, proves the package in a fresh process and registers it.",
+    Predict "predict" Heavy Large false true "Predicts a data set with a registered model.",
+    Noop "noop" Light Standard true false "Does nothing, or writes a few bytes, and ends as it is told.",
+    Sleep "sleep" Heavy Standard true false "Waits in a child process.",
+    Crash "crash" Heavy Large true false "Dies in the way it is told, in its first attempts.",
+    Allocate "allocate" Heavy Large true false "Takes and touches memory.",
+    Flaky "flaky" Light Standard true false "Fails in its first attempts, in the way it is told.",
+    FanOut "fan-out" Light Standard true false "Says into how many branches the next step is fanned out.",
 }
 
 impl StageParams {
     /// The stage's name.
     pub fn stage(&self) -> StageName {
         StageName::new(self.kind().name).expect("names in the catalogue are ids; a test holds it")
+    }
+}
+
+/// The same with all keys in the order of their names, whatever order this build of `serde_json` keeps: another crate may
+/// switch on its feature `preserve_order`, and the canonical form must not depend on who else is in the binary.
+pub(crate) fn sorted(map: Map<String, Value>) -> Map<String, Value> {
+    let by_name: std::collections::BTreeMap<String, Value> = map.into_iter().collect();
+    by_name
+        .into_iter()
+        .map(|(key, value)| (key, sorted_value(value)))
+        .collect()
+}
+
+/// [`sorted`] for any value.
+pub(crate) fn sorted_value(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(sorted(map)),
+        Value::Array(values) => values.into_iter().map(sorted_value).collect(),
+        other => other,
     }
 }
 
@@ -103,11 +147,8 @@ pub fn kind(stage: &str) -> Option<&'static Kind> {
 fn unknown(stage: &str) -> String {
     let names: Vec<&str> = CATALOGUE.iter().map(|k| k.name).collect();
     match super::load::nearest(stage, &names) {
-        Some(near) => format!("stage: there is no stage {stage:?}; did you mean {near:?}?"),
-        None => format!(
-            "stage: there is no stage {stage:?}; there are {}",
-            names.join(", ")
-        ),
+        Some(near) => format!("there is no stage {stage:?}; did you mean {near:?}?"),
+        None => format!("there is no stage {stage:?}; there are {}", names.join(", ")),
     }
 }
 

@@ -10,14 +10,15 @@ use crate::commands::list::took;
 use crate::exit::{Exit, Failure};
 use crate::render::{Cell, Table, ago, duration, printable, size, until};
 use crate::session::Session;
-use crate::view::{RunView, StepView, state, state_colour, status_colour};
+use crate::view::{CacheView, RunView, StepView, state, state_colour, status_colour};
 use crate::waiting::{self, Reason, ReasonView, Surroundings, why_waits};
 
 /// Show a run: its steps, and why it waits.
 ///
 /// SPENT is how many crashes, passing failures and deaths of memory the step has used up of what it may. The row of a
 /// fanned-out step sums up its branches: all attempts, the longest duration, the largest memory, all artifacts. A
-/// branch has a row of its own while it is tried and when it failed for good.
+/// branch has a row of its own while it is tried and when it failed for good. CACHE says whether the result is an
+/// earlier one that depended on the same, and if not, what changed since the step's latest result.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -26,10 +27,10 @@ Examples:
   producer show nightly-2026-11-23 --json | jq '.waits'
 
 JSON: {run: {…, as in list}, steps: [{step, ordinal, stage, state, class, attempts, spent, branches, \
-duration_ms, peak_memory_bytes, cached, version, ready_at, started_at, lease_until, ended_at, artifacts, \
+duration_ms, peak_memory_bytes, cached, cache, cpu_ms, version, ready_at, started_at, lease_until, ended_at, artifacts, \
 fault}], waits: [{kind, text}]}. Steps come in the plan's order, each followed by its branches, which have \
 an ordinal. spent is {crash, transient, memory}, branches {total, settled, failed}, an artifact {name, \
-sha256, size_bytes}, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
+sha256, size_bytes}, cache {answer, differs, text} with the answers hit, miss and off, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
 backing_off, joining, paused, no_worker, queued, message_lost, larger_class, overdue, deadline.")]
 pub struct Args {
     /// The run's id
@@ -180,7 +181,7 @@ fn print(
     section(session, "Waiting", &waits)
 }
 
-const HEADINGS: [&str; 10] = [
+const HEADINGS: [&str; 11] = [
     "STEP",
     "STAGE",
     "STATE",
@@ -188,6 +189,7 @@ const HEADINGS: [&str; 10] = [
     "SPENT",
     "CLASS",
     "TOOK",
+    "CACHE",
     "MEMORY",
     "ARTIFACTS",
     "FAULT",
@@ -211,7 +213,6 @@ fn row(view: &StepView, steps: &[StepView], run: &RunItem) -> [Cell; HEADINGS.le
     let (n, size_bytes) = artifacts.fold((0u32, 0u64), |(n, sum), a| {
         (n + 1, sum.saturating_add(a.size_bytes))
     });
-    let is_cached = !parts.is_empty() && parts.iter().all(|v| v.cached);
     let of_branches = view.branches.as_ref().map_or_else(String::new, |b| {
         format!(" {}/{}", b.settled, b.total.map_or("?".into(), |n| n.to_string()))
     });
@@ -226,14 +227,23 @@ fn row(view: &StepView, steps: &[StepView], run: &RunItem) -> [Cell; HEADINGS.le
         Cell::new(attempts.to_string()).right(),
         Cell::maybe(spent(view, run)),
         Cell::new(view.class),
-        Cell::maybe(
-            took.map(|ms| duration(Duration::from_millis(ms)) + if is_cached { " (cached)" } else { "" }),
-        )
-        .right(),
+        Cell::maybe(took.map(|ms| duration(Duration::from_millis(ms)))).right(),
+        Cell::maybe(cached(&parts)),
         Cell::maybe(memory.map(size)).right(),
         Cell::maybe((n > 0).then(|| format!("{n}, {}", size(size_bytes)))).right(),
         Cell::maybe(view.fault.as_ref().map(|f| f.class)),
     ]
+}
+
+/// What the cache said: of all branches the same, or how many hits there were.
+fn cached(parts: &[&StepView]) -> Option<String> {
+    let notes: Vec<&CacheView> = parts.iter().filter_map(|v| v.cache.as_ref()).collect();
+    let (first, rest) = notes.split_first()?;
+    if rest.iter().all(|note| note == first) {
+        return Some(first.text.clone());
+    }
+    let hits = notes.iter().filter(|note| note.answer == "hit").count();
+    Some(format!("{hits} of {} hit", notes.len()))
 }
 
 /// `2 of 3 crashes` and the like; none if nothing was spent.

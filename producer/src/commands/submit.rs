@@ -26,10 +26,12 @@ Examples:
   producer submit pipeline.toml
   producer submit pipeline.toml --set learning_rate=0.05 --set candidates=8
   producer submit pipeline.toml --date yesterday --watch
+  producer submit pipeline.toml --refresh train
   producer submit pipeline.toml --dates 2026-11-01..2026-11-23
   run=$(producer submit pipeline.toml --key order-4711)
 
-All that is wrong with a specification is said at once, as FILE:LINE: KEY: what (exit code 2).
+All that is wrong with a specification is said at once, as FILE:LINE: KEY: what (exit code 2). Paths of its \
+sources are relative to its own folder.
 
 JSON: {run, outcome, status}, an array of these with --dates; outcome is new, again or conflict. With \
 --watch the lines of watch follow.")]
@@ -43,6 +45,9 @@ pub struct Args {
     /// Set the parameter `date`: YYYY-MM-DD, today or yesterday (UTC)
     #[arg(long, value_name = "DAY")]
     date: Option<Day>,
+    /// Do this step anew, whatever the cache has; may be given several times, `all` is every step
+    #[arg(long, value_name = "STEP")]
+    refresh: Vec<String>,
     /// Make one run for each of these days, both included
     #[arg(long, value_name = "FROM..TO", conflicts_with_all = ["date", "key", "watch"])]
     dates: Option<Days>,
@@ -62,6 +67,10 @@ impl Args {
     pub fn prepare(&mut self, now: Timestamp) -> Result<(), Failure> {
         let text = read(&self.spec)?;
         let settings = spec::by_name(&text, std::mem::take(&mut self.set)).map_err(Failure::Usage)?;
+        // A specification from standard input is taken as if it lay in the working directory.
+        let absolute =
+            std::path::absolute(&self.spec).map_err(Failure::file("find the working directory"))?;
+        let folder = absolute.parent().unwrap_or(&absolute);
         let today = day_of(now);
         let days: Vec<Option<Date>> = match (self.dates, self.date) {
             (Some(days), _) => {
@@ -73,8 +82,10 @@ impl Args {
             (None, day) => vec![day.map(|day| day.resolve(today))],
         };
         for day in days {
-            self.checked
-                .push((checked(&self.spec, &text, &settings, day)?, day));
+            let mut spec = checked(&self.spec, &text, &settings, day)?;
+            spec.set_refresh(&self.refresh).map_err(Failure::Usage)?;
+            spec.anchor(folder);
+            self.checked.push((spec, day));
         }
         Ok(())
     }

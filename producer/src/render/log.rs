@@ -38,7 +38,8 @@ pub fn log_line(line: &str, output: &Output) -> String {
         output.paint(&printable(&format!("{level:5}")), colour),
         printable(&message),
     );
-    for (key, value) in fields {
+    // Sorted: whether JSON's maps keep their order is decided by what else the binary is built with.
+    for (key, value) in std::collections::BTreeMap::from_iter(fields) {
         let value = match value {
             Value::Null => continue,
             Value::String(text) if !text.is_empty() && !text.contains(' ') => text,

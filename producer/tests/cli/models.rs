@@ -7,11 +7,21 @@ use serde_json::json;
 use crate::support::{Place, Worker};
 
 fn register(place: &Place, worker: &Worker, run: &str, expected_revision: u64) {
+    register_files(place, worker, run, Some(expected_revision), &[("model.bin", run)]);
+}
+
+fn register_files(
+    place: &Place,
+    worker: &Worker,
+    run: &str,
+    expected_revision: Option<u64>,
+    files: &[(&str, &str)],
+) {
     place.submit(run);
     worker.step(&[]);
     let registration = Registration {
         model: "churn".parse().expect("an id"),
-        promote: Some(Promotion {
+        promote: expected_revision.map(|expected_revision| Promotion {
             alias: "champion".parse().expect("an id"),
             expected_revision,
         }),
@@ -19,7 +29,7 @@ fn register(place: &Place, worker: &Worker, run: &str, expected_revision: u64) {
     };
     worker.commit(
         worker.claim(),
-        &[("model.bin", run)],
+        files,
         &Ending::Register(registration),
         worker.now(),
     );
@@ -103,4 +113,87 @@ fn the_first_position_cannot_be_rolled_back() {
         ran.code,
         ran.err
     );
+}
+
+#[test]
+fn a_version_is_promoted_by_hand() {
+    let place = Place::new();
+    let worker = Worker::new(&place);
+    register_files(&place, &worker, "one", None, &[("model.bin", "one")]);
+    register_files(&place, &worker, "two", None, &[("model.bin", "two")]);
+    let promote = ["models", "promote", "churn"];
+    let with =
+        |rest: &[&str]| -> Vec<String> { promote.iter().chain(rest).map(ToString::to_string).collect() };
+    for (rest, code, part) in [
+        (vec!["one"], 2, "--reason"),
+        (vec!["nope", "--reason", "r"], 3, "has no version nope"),
+    ] {
+        let args = with(&rest);
+        let ran = place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(
+            ran.code == code && ran.err.contains(part),
+            "{args:?}: {} {}",
+            ran.code,
+            ran.err
+        );
+    }
+    let first = place.json(&["models", "promote", "churn", "one", "--reason", "looked at it"]);
+    assert_eq!(
+        (
+            first["version"].clone(),
+            first["revision"].clone(),
+            first["reason"].clone()
+        ),
+        (json!("one"), json!(1), json!("looked at it"))
+    );
+    let ran = place.run(&["models", "promote", "churn", "two", "--reason", "better"]);
+    assert!(
+        ran.code == 0 && ran.err.contains("points to two (was one), revision 2"),
+        "{} {}",
+        ran.code,
+        ran.err
+    );
+    let ran = place.run(&["models", "promote", "churn", "two", "--reason", "again"]);
+    assert!(
+        ran.code == 4 && ran.err.contains("already"),
+        "{} {}",
+        ran.code,
+        ran.err
+    );
+    let back = place.json(&["models", "rollback", "churn"]);
+    assert_eq!(back["version"], json!("one"));
+}
+
+#[test]
+fn what_a_package_says_of_itself_is_shown() {
+    let place = Place::new();
+    let worker = Worker::new(&place);
+    let described = json!({
+        "format_version": 1,
+        "model_kind": "boosting",
+        "metrics": {"auc": 0.78621, "log_loss": 0.4},
+        "lineage": {"run": "good", "metric": "auc"},
+    });
+    register_files(
+        &place,
+        &worker,
+        "good",
+        None,
+        &[("package.json", &described.to_string())],
+    );
+    register_files(&place, &worker, "odd", None, &[("package.json", "[1")]);
+    let show = place.json(&["models", "show", "churn"]);
+    assert_eq!(
+        (show[0]["version"].clone(), show[0]["metrics"].clone()),
+        (json!("odd"), json!(null))
+    );
+    assert_eq!(
+        (
+            show[1]["metrics"]["log_loss"].clone(),
+            show[1]["lineage"]["run"].clone()
+        ),
+        (json!(0.4), json!("good"))
+    );
+    let text = place.ok(&["models", "show", "churn"]);
+    assert!(text.contains("boosting") && text.contains("auc 0.7862"), "{text}");
 }

@@ -103,8 +103,8 @@ fn all_that_is_wrong_is_said_with_its_lines_and_nothing_is_made() {
     for part in [
         "producer: 4 things wrong with the specification:",
         "bad.toml:1: pipelin: unknown key; did you mean `pipeline`?",
-        "bad.toml:2: steps[0]: stage: there is no stage \"nop\"; did you mean \"noop\"?",
-        "bad.toml:4: steps[1]: params of stage noop: unknown field `typo`",
+        "bad.toml:3: steps[0].stage: there is no stage \"nop\"; did you mean \"noop\"?",
+        "bad.toml:6: steps[1].params.typo: unknown key; known are write_bytes, halt, register",
     ] {
         assert!(ran.err.contains(part), "{part:?} is not in:\n{}", ran.err);
     }

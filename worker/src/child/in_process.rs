@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pipeline::stage::{Assignment, Control, Stage, StageContext};
 
@@ -21,12 +21,19 @@ pub fn run_in_process(
     interrupt: &Interrupt,
     progress: &(dyn Fn(f64) + Sync),
 ) -> End {
-    let control = Reins { interrupt, progress };
+    let control = Reins {
+        interrupt,
+        progress,
+        started: now(),
+    };
+    // A stage that needs a fresh process of this program says what it misses.
+    let program = super::this_program().ok();
     let context = StageContext {
         assignment,
         inputs,
         outputs,
         control: &control,
+        program: program.as_deref(),
     };
     // Nothing that a panic could leave half-done is used again: the attempt's folders are thrown away.
     match catch_unwind(AssertUnwindSafe(|| stage.run(&context))) {
@@ -38,7 +45,16 @@ pub fn run_in_process(
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a child has no host; a time budget ends a training early and decides nothing else"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
 struct Reins<'a> {
+    started: Instant,
     interrupt: &'a Interrupt,
     progress: &'a (dyn Fn(f64) + Sync),
 }
@@ -54,5 +70,9 @@ impl Control for Reins<'_> {
 
     fn pause(&self, duration: Duration) {
         self.interrupt.wait(duration);
+    }
+
+    fn elapsed(&self) -> Duration {
+        now().saturating_duration_since(self.started)
     }
 }

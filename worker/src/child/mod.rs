@@ -22,6 +22,7 @@ mod interrupt;
 mod lines;
 mod parent;
 mod process;
+mod prove;
 mod sys;
 mod verdict;
 mod wire;
@@ -36,6 +37,7 @@ pub use in_process::run_in_process;
 pub use inside::attempt_main;
 pub use interrupt::Interrupt;
 pub use parent::run_in_child;
+pub use prove::prove_main;
 
 /// What a child process is to do, and within which limits.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pipeline::WorkerId;
 use serde::Deserialize;
 
-use super::values::{BackendChoice, ByteSize, Durability, LogFilter, LogFormat, MetricsAddr, Span};
+use super::values::{BackendChoice, ByteSize, Durability, Folders, LogFilter, LogFormat, MetricsAddr, Span};
 use super::{ConfigError, environment};
 
 /// Declares every setting once: as a flag, a variable, a key of the file, and a field that a lower layer may fill in.
@@ -64,6 +64,10 @@ layer! {
     /// Where inputs and outputs lie while a stage works [default: the system's folder for temporary files]
     #[arg(value_name = "FOLDER")]
     scratch "FLEETLINE_SCRATCH": PathBuf,
+    /// The only folders whose files stages may read as sources
+    /// [default: the working directory; a run also reads the folder of its specification]
+    #[arg(value_name = "FOLDER,…")]
+    source_folders "FLEETLINE_SOURCE_FOLDERS": Folders,
     /// Where /metrics, /healthz and /readyz are, as 127.0.0.1:9464; port 0 is any, "off" is nowhere
     /// [default: 127.0.0.1:9464 for a pool, off for a run]
     #[arg(value_name = "ADDRESS")]

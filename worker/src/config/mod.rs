@@ -22,7 +22,7 @@ use pipeline::{MemoryClass, WorkerId};
 pub use layer::{Layer, read_file};
 pub use machine::Machine;
 pub use values::{
-    BackendChoice, ByteSize, Durability, InvalidValue, LogFilter, LogFormat, MetricsAddr, Span,
+    BackendChoice, ByteSize, Durability, Folders, InvalidValue, LogFilter, LogFormat, MetricsAddr, Span,
 };
 
 /// The flags of configuration, to be flattened into a subcommand.
@@ -100,6 +100,8 @@ pub struct Settings {
     pub standard_limit_bytes: u64,
     /// Where attempts' folders are made.
     pub scratch: PathBuf,
+    /// The folders whose files stages may read as sources.
+    pub source_folders: Vec<PathBuf>,
     /// Where metrics are shown, if they are.
     pub metrics_addr: Option<SocketAddr>,
     /// How log lines look.
@@ -188,6 +190,7 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         memory_budget_bytes,
         standard_limit_bytes,
         scratch: given.scratch.unwrap_or_else(|| machine.temp_dir.clone()),
+        source_folders: given.source_folders.unwrap_or_default().0,
         metrics_addr: metrics_addr.address(),
         log_format: given.log_format.unwrap_or_default(),
         log: given.log.unwrap_or_default(),

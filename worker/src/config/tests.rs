@@ -92,6 +92,17 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     assert!(resolved(&["--test-stages"], "").expect("good").test_stages);
 }
 
+#[test]
+fn source_folders_are_the_working_directory_or_what_is_named() {
+    let folders = |args: &[&str], file: &str| resolved(args, file).expect("good").source_folders;
+    assert_eq!(folders(&[], ""), [Path::new(".")]);
+    let both = [Path::new("/a"), Path::new("b c")];
+    assert_eq!(folders(&["--source-folders", "/a,b c"], ""), both);
+    assert_eq!(folders(&[], "source_folders = [\"/a\", \"b c\"]"), both);
+    assert_eq!(folders(&[], "source_folders = \"/a,b c\""), both);
+    assert!(folders(&["--source-folders", ""], "").is_empty(), "none at all");
+}
+
 /// That clap prefers flags to variables is clap's; that each setting has its variable, named after it, is ours.
 #[test]
 fn every_setting_has_a_flag_a_variable_and_a_key_of_one_name() {
@@ -164,6 +175,8 @@ fn bad_values_are_told_where_they_stand_and_what_to_write() {
         ("durability = \"none\"", ["line 1", "full or normal"]),
         ("metrics_addr = \"localhost\"", ["line 1", "127.0.0.1:9464"]),
         ("worker_id = \"A B\"", ["line 1", "a-z, 0-9"]),
+        ("source_folders = 1", ["line 1", "list of folders"]),
+        ("source_folders = [\"\"]", ["line 1", "name is empty"]),
         ("lease = \"1s\"\nlease = \"2s\"", ["line 2", "duplicate key"]),
         ("lease = ", ["line 1", ""]),
     ] {

@@ -71,6 +71,60 @@ impl fmt::Display for BackendChoice {
     }
 }
 
+/// Folders, separated by commas; in a file a list of them, or a text as elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "FoldersText")]
+pub struct Folders(pub Vec<PathBuf>);
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a list of folders, as [\"/data\", \"/srv/exports\"]"
+)]
+enum FoldersText {
+    One(String),
+    List(Vec<String>),
+}
+
+impl Default for Folders {
+    /// The working directory.
+    fn default() -> Self {
+        Self(vec![PathBuf::from(".")])
+    }
+}
+
+impl TryFrom<FoldersText> for Folders {
+    type Error = InvalidValue;
+    fn try_from(text: FoldersText) -> Result<Self, InvalidValue> {
+        match text {
+            FoldersText::One(text) => text.parse(),
+            FoldersText::List(folders) => Self::of(folders.iter().map(String::as_str)),
+        }
+    }
+}
+
+impl FromStr for Folders {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "" => Ok(Self(Vec::new())),
+            text => Self::of(text.split(',')),
+        }
+    }
+}
+
+impl Folders {
+    fn of<'a>(folders: impl Iterator<Item = &'a str>) -> Result<Self, InvalidValue> {
+        let checked = folders.map(|folder| match folder.is_empty() {
+            true => Err(InvalidValue(
+                "a folder's name is empty; write for example /data,/srv/exports".into(),
+            )),
+            false => Ok(PathBuf::from(folder)),
+        });
+        Ok(Self(checked.collect::<Result<_, _>>()?))
+    }
+}
+
 /// What a commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "String")]

@@ -1,6 +1,6 @@
 //! A backend that counts the calls to another.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use pipeline::id::{AliasName, ModelName};
 use pipeline::item::{BranchItem, Item, RunItem};
 use pipeline::ports::{
     ArtifactStore, Backend, CacheEntry, Created, DeadLetter, DeadLetterId, Delivery, Depth, Fleet,
-    ListFilter, Outbound, Page, Pause, PortError, PortResult, Presence, Queue, Receipt, Registry, RolledBack,
-    RunStore,
+    ListFilter, MovedTo, Outbound, Page, Pause, PortError, PortResult, Presence, Queue, Receipt, Registry,
+    RolledBack, RunStore, SourceObject, Sources,
 };
 use pipeline::registry::{Alias, ModelVersion};
 use pipeline::update::{Applied, GuardedUpdate};
@@ -28,6 +28,7 @@ pub fn metered(backend: Backend, metrics: &Metrics) -> Backend {
         runs: Arc::new(MeteredRuns::new(backend.runs, metrics)),
         registry: Arc::new(MeteredRegistry::new(backend.registry, metrics)),
         fleet: Arc::new(MeteredFleet::new(backend.fleet, metrics)),
+        sources: Arc::new(MeteredSources::new(backend.sources, metrics)),
     }
 }
 
@@ -119,7 +120,7 @@ impl Queue for MeteredQueue {
 }
 
 decorator!(MeteredArtifacts of ArtifactStore as "artifacts" {
-    publish, fetch, size_bytes, remove, list, list_runs,
+    publish, fetch, verify, size_bytes, remove, list, list_runs,
 });
 
 #[async_trait]
@@ -130,6 +131,10 @@ impl ArtifactStore for MeteredArtifacts {
 
     async fn fetch(&self, artifact: &ArtifactRef, destination: &Path) -> PortResult<()> {
         self.fetch.count(self.inner.fetch(artifact, destination).await)
+    }
+
+    async fn verify(&self, artifact: &ArtifactRef) -> PortResult<()> {
+        self.verify.count(self.inner.verify(artifact).await)
     }
 
     async fn size_bytes(&self, key: &ArtifactKey) -> PortResult<Option<u64>> {
@@ -207,7 +212,7 @@ impl RunStore for MeteredRuns {
 }
 
 decorator!(MeteredRegistry of Registry as "registry" {
-    resolve, version, models, list, history, roll_back,
+    resolve, version, models, list, history, roll_back, move_to,
 });
 
 #[async_trait]
@@ -243,6 +248,19 @@ impl Registry for MeteredRegistry {
         self.roll_back
             .count(self.inner.roll_back(model, alias, expected, reason, now).await)
     }
+
+    async fn move_to(
+        &self,
+        model: &ModelName,
+        alias: &AliasName,
+        expected: u64,
+        version: &RunId,
+        reason: &str,
+        now: Timestamp,
+    ) -> PortResult<MovedTo> {
+        let moved = self.inner.move_to(model, alias, expected, version, reason, now);
+        self.move_to.count(moved.await)
+    }
 }
 
 decorator!(MeteredFleet of Fleet as "fleet" {
@@ -277,5 +295,20 @@ impl Fleet for MeteredFleet {
 
     async fn read_logs(&self, run: &RunId, step: Option<&StepName>, max: usize) -> PortResult<Vec<String>> {
         self.read_logs.count(self.inner.read_logs(run, step, max).await)
+    }
+}
+
+decorator!(MeteredSources of Sources as "sources" {
+    find, fetch,
+});
+
+#[async_trait]
+impl Sources for MeteredSources {
+    async fn find(&self, uri: &str) -> PortResult<Vec<SourceObject>> {
+        self.find.count(self.inner.find(uri).await)
+    }
+
+    async fn fetch(&self, object: &SourceObject, folder: &Path) -> PortResult<PathBuf> {
+        self.fetch.count(self.inner.fetch(object, folder).await)
     }
 }

@@ -2,8 +2,10 @@
 
 mod progress;
 mod report;
+mod results;
+mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,12 +31,27 @@ pub struct RunArgs {
     /// Gives the specification's parameter NAME another value; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<Setting>,
+    /// Does this step anew, whatever the cache has; may be given several times, `all` is every step
+    #[arg(long, value_name = "STEP")]
+    pub refresh: Vec<String>,
     /// The run's id: the same key twice makes one run, which is then only watched
     #[arg(long, value_name = "ID")]
     pub key: Option<RunId>,
     /// Prints one JSON object on the last line instead of a table, and no progress
     #[arg(long)]
     pub json: bool,
+}
+
+impl RunArgs {
+    /// The absolute folder of the specification, against which its relative paths are read.
+    pub fn folder(&self) -> PathBuf {
+        let folder = match self.spec.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            Some(_) | None => Path::new("."),
+        };
+        // It fails where there is no working directory: then nothing relative is found either.
+        std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+    }
 }
 
 /// Why there was no run to wait for.
@@ -97,10 +114,12 @@ pub fn load(args: &RunArgs, allows_test_stages: bool) -> Result<Spec, RunError> 
     let text =
         std::fs::read_to_string(&args.spec).map_err(|source| RunError::Read { path: path(), source })?;
     let overrides = spec::by_name(&text, args.set.clone()).map_err(RunError::Set)?;
-    let spec = spec::load(&text, &overrides).map_err(|problems| RunError::Spec {
+    let mut spec = spec::load(&text, &overrides).map_err(|problems| RunError::Spec {
         path: path(),
         problems,
     })?;
+    spec.anchor(&args.folder());
+    spec.set_refresh(&args.refresh).map_err(RunError::Set)?;
     match spec
         .steps
         .iter()
@@ -167,7 +186,8 @@ pub async fn run(
     });
     let run = seen?;
     let branches = worker.backend.runs.load_branches(&run.id, None).await?;
-    Ok(Report::new(&run, &branches))
+    let results = results::read(worker, &run).await;
+    Ok(Report::new(&run, &branches, results))
 }
 
 /// The run when it ended, or when the process began to leave.

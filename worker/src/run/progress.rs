@@ -156,7 +156,11 @@ fn describe(run: &RunItem, name: &StepName, step: &StepItem) -> String {
         StepState::Pending if step.attempt > 0 => "waits for another attempt",
         StepState::Pending => "waits for a worker",
         StepState::Running => "runs",
-        StepState::Committed => return format!("committed{branches}{attempt}"),
+        StepState::Committed => {
+            let is_cached = step.measured.as_ref().is_some_and(|m| m.cached);
+            let cached = if is_cached { ", from the cache" } else { "" };
+            return format!("committed{branches}{attempt}{cached}");
+        }
         StepState::Failed => "failed",
     };
     format!("{state}{branches}{attempt}{fault}")

@@ -1,7 +1,10 @@
-//! What a finished run is told as: one JSON object for scripts, a table for people.
+//! What a finished run is told as to scripts: one JSON object. [`super::table`] shows it to people.
 
+use pipeline::item::{CacheNote, Measured};
 use pipeline::{BranchItem, RunItem, RunStatus, StepItem, StepName};
 use serde::Serialize;
+
+use super::results::{Candidate, Evaluation, ReportPlace, Results};
 
 /// A run as scripts read it. Field names are kept stable.
 #[derive(Debug, Serialize)]
@@ -23,6 +26,37 @@ pub struct Report {
     /// What its last commit registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered: Option<pipeline::registry::Registered>,
+    /// The metric by which candidates were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// The best candidate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub winner: Option<String>,
+    /// How good each candidate is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    /// The model's version that it registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelReport>,
+    /// Where the reports for people are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<ReportPlace>,
+}
+
+/// A registered version of a model.
+#[derive(Debug, Serialize)]
+pub struct ModelReport {
+    /// Under which name.
+    pub name: String,
+    /// The version: the run that made it.
+    pub version: String,
+    /// Whether an alias points to it now.
+    pub promoted: bool,
+    /// The alias that does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Why, or why not.
+    pub reason: String,
 }
 
 /// A step, over all of its branches.
@@ -41,6 +75,12 @@ pub struct StepReport {
     pub seconds: Option<f64>,
     /// True if the result came from the cache.
     pub cached: bool,
+    /// What the cache said, for people; branches summed up. None for a stage whose results are never cached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// Processor time of its children, branches summed up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
     /// The largest of its children's resident memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
@@ -65,7 +105,16 @@ pub struct BranchReport {
 
 impl Report {
     /// The report of `run`; `branches` are all of its branch items.
-    pub fn new(run: &RunItem, branches: &[BranchItem]) -> Self {
+    pub fn new(run: &RunItem, branches: &[BranchItem], results: Results) -> Self {
+        let Results { evaluation, reports } = results;
+        let (metric, winner, candidates) = match evaluation {
+            None => (None, None, Vec::new()),
+            Some(Evaluation {
+                winner,
+                metric,
+                candidates,
+            }) => (Some(metric), Some(winner), candidates),
+        };
         Self {
             run: run.id.to_string(),
             pipeline: run.pipeline.to_string(),
@@ -77,6 +126,17 @@ impl Report {
                 .map(|(name, step)| StepReport::new(run, name, step, branches))
                 .collect(),
             registered: run.registered.clone(),
+            metric,
+            winner,
+            candidates,
+            model: run.registered.as_ref().map(|registered| ModelReport {
+                name: registered.model.to_string(),
+                version: run.id.to_string(),
+                promoted: registered.promoted.is_some(),
+                alias: registered.promoted.as_ref().map(ToString::to_string),
+                reason: registered.reason.clone(),
+            }),
+            reports,
         }
     }
 
@@ -111,6 +171,8 @@ impl StepReport {
             attempts: own.iter().map(|w| w.attempt).sum(),
             seconds: (!measured.is_empty()).then_some(millis as f64 / 1000.0),
             cached: !measured.is_empty() && measured.iter().all(|m| m.cached),
+            cache: cache(&measured),
+            cpu_seconds: sum(measured.iter().map(|m| m.cpu_ms)).map(|ms| ms as f64 / 1000.0),
             peak_memory_bytes: measured.iter().filter_map(|m| m.peak_memory_bytes).max(),
             branches: step.branches.map(|count| BranchReport {
                 count,
@@ -126,51 +188,18 @@ impl StepReport {
     }
 }
 
-/// The report as a table.
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let width = self.steps.iter().map(|s| s.step.len()).max().unwrap_or(0).max(4);
-        let stage_width = self.steps.iter().map(|s| s.stage.len()).max().unwrap_or(0).max(5);
-        writeln!(
-            f,
-            "{:width$}  {:stage_width$}  {:10}  {:>8}  {:>8}  {:>9}",
-            "STEP", "STAGE", "STATE", "ATTEMPTS", "SECONDS", "PEAK MIB"
-        )?;
-        for step in &self.steps {
-            let state = format!("{:?}", step.state).to_uppercase();
-            let seconds = step.seconds.map_or_else(|| "-".into(), |s| format!("{s:.2}"));
-            let peak = step
-                .peak_memory_bytes
-                .map_or_else(|| "-".into(), |b| format!("{:.0}", b as f64 / 1_048_576.0));
-            write!(
-                f,
-                "{:width$}  {:stage_width$}  {state:10}  {:>8}  {seconds:>8}  {peak:>9}",
-                step.step, step.stage, step.attempts
-            )?;
-            if let Some(b) = step.branches {
-                write!(f, "  {} of {} branches", b.done - b.lost, b.count)?;
-            }
-            writeln!(f)?;
-        }
-        if let Some(registered) = &self.registered {
-            match &registered.promoted {
-                Some(alias) => writeln!(
-                    f,
-                    "model {} registered and promoted to {alias}: {}",
-                    registered.model, registered.reason
-                )?,
-                None => writeln!(
-                    f,
-                    "model {} registered, not promoted: {}",
-                    registered.model, registered.reason
-                )?,
-            }
-        }
-        let seconds = self.seconds.map_or_else(String::new, |s| format!(" in {s:.2} s"));
-        write!(f, "run {} {}{seconds}", self.run, self.status)?;
-        match &self.reason {
-            Some(reason) => write!(f, ": {reason}"),
-            None => Ok(()),
-        }
+/// The sum of what is known, none if nothing is.
+fn sum(parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    parts.flatten().reduce(u64::saturating_add)
+}
+
+/// What the cache said of all branches: the same, or how many hits there were.
+fn cache(measured: &[&Measured]) -> Option<String> {
+    let notes: Vec<&CacheNote> = measured.iter().filter_map(|m| m.cache.as_ref()).collect();
+    let (first, rest) = notes.split_first()?;
+    if rest.iter().all(|note| note == first) {
+        return Some(first.to_string());
     }
+    let hits = notes.iter().filter(|note| ***note == CacheNote::Hit).count();
+    Some(format!("{hits} of {} hit", notes.len()))
 }

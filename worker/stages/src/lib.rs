@@ -7,12 +7,30 @@
 mod allocate;
 mod assigned;
 mod crash;
+mod deploy;
+mod evaluate;
+mod explain;
+mod extract;
 mod fan_out;
 mod flaky;
+#[allow(dead_code, reason = "stages come one by one")]
+mod flow;
 mod noop;
+pub mod predict;
 pub mod registry;
 mod sleep;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_deployed;
+mod train;
+mod transform;
+mod validate;
+mod winner;
 
+pub use extract::{check_sql, starter};
 pub use registry::{find, registry};
+
+/// The digest, in hexadecimal, of everything that decides what a stage makes of its inputs: this crate's and `ml`'s
+/// sources, and the versions of the libraries that they lean on. A result of other code is no result of this one.
+pub const CODE: &str = env!("FLEETLINE_STAGES_CODE");

@@ -5,14 +5,25 @@ use pipeline::stage::Stage;
 
 use crate::allocate::Allocate;
 use crate::crash::Crash;
+use crate::deploy::Deploy;
+use crate::evaluate::Evaluate;
+use crate::explain::Explain;
+use crate::extract::Extract;
 use crate::fan_out::FanOut;
 use crate::flaky::Flaky;
 use crate::noop::Noop;
+use crate::predict::Predict;
 use crate::sleep::Sleep;
+use crate::train::Train;
+use crate::transform::Transform;
+use crate::validate::Validate;
 
 /// All stages, in the order of [`pipeline::spec::CATALOGUE`]. A new stage is a line here.
 pub fn registry() -> &'static [&'static dyn Stage] {
-    &[&Noop, &Sleep, &Crash, &Allocate, &Flaky, &FanOut]
+    &[
+        &Extract, &Validate, &Transform, &Train, &Evaluate, &Explain, &Deploy, &Predict, &Noop, &Sleep,
+        &Crash, &Allocate, &Flaky, &FanOut,
+    ]
 }
 
 /// The stage of that name.

@@ -25,6 +25,8 @@ pub(crate) struct Bench {
 pub(crate) struct Notes {
     pub(crate) progress: Mutex<Vec<f64>>,
     pub(crate) pauses: Mutex<Vec<Duration>>,
+    /// How long the attempt is said to have been running.
+    pub(crate) elapsed: Mutex<Duration>,
     /// After how many more looks the work is interrupted; never if 0.
     pub(crate) interrupt_at_look: AtomicU32,
 }
@@ -47,6 +49,10 @@ impl Control for Notes {
 
     fn pause(&self, duration: Duration) {
         self.pauses.lock().expect("not poisoned").push(duration);
+    }
+
+    fn elapsed(&self) -> Duration {
+        *self.elapsed.lock().expect("not poisoned")
     }
 }
 
@@ -71,6 +77,7 @@ impl Bench {
             attempt: 1,
             spec,
             committed: BTreeMap::new(),
+            found: pipeline::stage::Found::default(),
         };
         Self {
             assignment,
@@ -92,6 +99,7 @@ impl Bench {
             inputs: &self.folder.path().join("in"),
             outputs: &self.folder.path().join("out"),
             control: &self.notes,
+            program: None,
         })
     }
 

@@ -81,6 +81,16 @@ impl ArtifactStore for Artifacts {
             .await
     }
 
+    async fn verify(&self, artifact: &ArtifactRef) -> PortResult<()> {
+        let artifact = artifact.clone();
+        self.run(format!("check {}", artifact.key), move |places| {
+            let source = places.open_whole(&artifact)?;
+            let (sha256, size_bytes) = Sha256Digest::of_reader(source)?;
+            check(&artifact, sha256, size_bytes)
+        })
+        .await
+    }
+
     async fn size_bytes(&self, key: &ArtifactKey) -> PortResult<Option<u64>> {
         let key = key.clone();
         self.run(format!("look at {key}"), move |places| {
@@ -185,6 +195,20 @@ impl Places {
     }
 
     fn fetch(&self, artifact: &ArtifactRef, destination: &Path) -> Result<(), Fault> {
+        // Its length is looked at before any byte is copied: a file that is far too large must not fill the disk.
+        let source = self.open_whole(artifact)?;
+        let file = File::options().write(true).create_new(true).open(destination)?;
+        let checked = copy(source, &file)
+            .map_err(Fault::from)
+            .and_then(|(sha256, size_bytes)| check(artifact, sha256, size_bytes));
+        if checked.is_err() {
+            std::fs::remove_file(destination)?;
+        }
+        checked
+    }
+
+    /// The artifact's bytes, if there are as many as there should be.
+    fn open_whole(&self, artifact: &ArtifactRef) -> Result<impl Read + use<>, Fault> {
         let key = &artifact.key;
         let Some(source) = self.open(key)? else {
             return Err(Fault::Port(PortError::new(
@@ -192,35 +216,15 @@ impl Places {
                 format!("there is no artifact {key}"),
             )));
         };
-        let corrupt = |what: String| {
-            Fault::Port(PortError::new(
-                ErrorKind::Corrupt,
-                format!("artifact {key} is damaged: {what}; run the step that made it again"),
-            ))
-        };
-        // Before any byte is copied: a file that is far too large must not fill the disk.
         let size_bytes = source.metadata()?.len();
         if size_bytes != artifact.size_bytes {
-            return Err(corrupt(format!(
-                "it has {size_bytes} bytes, and had {}",
-                artifact.size_bytes
-            )));
+            return Err(damaged(
+                key,
+                &format!("it has {size_bytes} bytes, and had {}", artifact.size_bytes),
+            ));
         }
-        let file = File::options().write(true).create_new(true).open(destination)?;
-        // The source may grow while it is read.
-        let copied = copy(source.take(artifact.size_bytes.saturating_add(1)), &file);
-        let checked = match copied {
-            Ok((sha256, size)) if sha256 == artifact.sha256 && size == artifact.size_bytes => Ok(()),
-            Ok((sha256, _)) => Err(corrupt(format!(
-                "its digest is {sha256}, and was {}",
-                artifact.sha256
-            ))),
-            Err(e) => Err(e.into()),
-        };
-        if checked.is_err() {
-            std::fs::remove_file(destination)?;
-        }
-        checked
+        // It may grow while it is read.
+        Ok(source.take(artifact.size_bytes.saturating_add(1)))
     }
 
     fn remove(&self, key: &ArtifactKey) -> Result<(), Fault> {
@@ -324,6 +328,24 @@ impl Places {
             folder.enter_or_make(name)
         })
     }
+}
+
+/// Whether what was read is what the reference says.
+fn check(artifact: &ArtifactRef, sha256: Sha256Digest, size_bytes: u64) -> Result<(), Fault> {
+    if sha256 == artifact.sha256 && size_bytes == artifact.size_bytes {
+        return Ok(());
+    }
+    Err(damaged(
+        &artifact.key,
+        &format!("its digest is {sha256}, and was {}", artifact.sha256),
+    ))
+}
+
+fn damaged(key: &ArtifactKey, what: &str) -> Fault {
+    Fault::Port(PortError::new(
+        ErrorKind::Corrupt,
+        format!("artifact {key} is damaged: {what}; run the step that made it again"),
+    ))
 }
 
 /// The folders of a key's path, and the file's name.

@@ -34,6 +34,7 @@ mod registry;
 mod runs;
 mod schema;
 mod scratch;
+mod sources;
 mod wake;
 mod writer;
 
@@ -72,6 +73,8 @@ pub struct Options {
     pub read_only: bool,
     /// How long to wait for other programs (not for other processes of ours) that hold the database locked.
     pub busy_wait: Duration,
+    /// The folders below which a specification's sources may lie; relative ones are below the working directory.
+    pub source_folders: Vec<PathBuf>,
 }
 
 impl Default for Options {
@@ -80,6 +83,7 @@ impl Default for Options {
             durability: Durability::Full,
             read_only: false,
             busy_wait: Duration::from_secs(5),
+            source_folders: Vec::new(),
         }
     }
 }
@@ -128,6 +132,7 @@ fn open_folder(folder: &Path, options: &Options, host: &Host) -> Result<Local, F
             runs: Arc::new(runs::Runs(Arc::clone(&store))),
             registry: Arc::new(registry::Models(Arc::clone(&store))),
             fleet: Arc::new(fleet::Presences(store)),
+            sources: Arc::new(sources::Files::new(&options.source_folders, host)),
         },
         log_folder: folder.join("logs"),
         folder,

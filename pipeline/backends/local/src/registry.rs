@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pipeline::id::{AliasName, ModelName, RunId};
-use pipeline::ports::{ErrorKind, PortError, PortResult, Registry, RolledBack};
+use pipeline::ports::{ErrorKind, MovedTo, PortError, PortResult, Registry, RolledBack};
 use pipeline::registry::{Alias, ModelVersion};
 use pipeline::time::Timestamp;
 use pipeline::update::Declared;
@@ -33,12 +33,7 @@ impl Registry for Models {
 
     async fn version(&self, model: &ModelName, version: &RunId) -> PortResult<Option<ModelVersion>> {
         self.0.readers.read("read a model's version", |db| {
-            let entry = db
-                .prepare_cached("SELECT entry FROM model_version WHERE model = ?1 AND run = ?2")?
-                .query_row(params![model.as_str(), version.as_str()], |row| {
-                    row.get::<_, Vec<u8>>(0)
-                })
-                .optional()?;
+            let entry = version_entry(db, model, version)?;
             Ok(entry.map(|json| serde_json::from_slice(&json)).transpose()?)
         })
     }
@@ -121,6 +116,46 @@ impl Registry for Models {
             })
             .await
     }
+
+    async fn move_to(
+        &self,
+        model: &ModelName,
+        alias: &AliasName,
+        expected: u64,
+        version: &RunId,
+        reason: &str,
+        now: Timestamp,
+    ) -> PortResult<MovedTo> {
+        let moved = Alias {
+            model: model.clone(),
+            name: alias.clone(),
+            version: version.clone(),
+            revision: expected.saturating_add(1),
+            moved_at: now,
+            reason: reason.to_owned(),
+        };
+        self.0
+            .writer
+            .run("move an alias", Writes::One, move |tx| {
+                let present = current(tx, &moved.model, &moved.name)?.map(|p| p.alias);
+                if present.as_ref().map_or(0, |alias| alias.revision) != expected {
+                    return Ok(MovedTo::Moved(present));
+                }
+                if version_entry(tx, &moved.model, &moved.version)?.is_none() {
+                    return Ok(MovedTo::NoVersion);
+                }
+                insert_position(tx, &moved, None)?;
+                Ok(MovedTo::Done(moved))
+            })
+            .await
+    }
+}
+
+fn version_entry(db: &Connection, model: &ModelName, version: &RunId) -> Result<Option<Vec<u8>>, Fault> {
+    Ok(db
+        .prepare_cached("SELECT entry FROM model_version WHERE model = ?1 AND run = ?2")?
+        .query_row(params![model.as_str(), version.as_str()], |row| row.get(0))
+        .optional()?)
 }
 
 fn current(db: &Connection, model: &ModelName, alias: &AliasName) -> Result<Option<Position>, Fault> {

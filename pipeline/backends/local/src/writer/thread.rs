@@ -198,12 +198,12 @@ impl Thread {
         // Before the transaction, so that it is unlocked after the transaction has ended, however it ends.
         let _turn = connected.lock.lock()?;
         let connection = connected.opened.checked()?;
-        let is_first = |job: &Box<dyn Job>| job.on_disk() == OnDisk::BeforeSeen;
-        let mut is_full = group.iter().any(is_first);
+        let is_first = |job: &dyn Job| job.on_disk() == OnDisk::BeforeSeen;
+        let mut is_full = group.iter().any(|job| is_first(&**job));
         // It cannot be changed within a transaction, so what waits already has a say in it.
         while !is_full && group.len() < GROUP {
             let Ok(job) = jobs.try_recv() else { break };
-            is_full = is_first(&job);
+            is_full = is_first(&*job);
             group.push(job);
         }
         let synchronous = match self.durability {
@@ -227,7 +227,7 @@ impl Thread {
             at += 1;
             if at == group.len() && at < GROUP && self.next.is_none() {
                 match jobs.try_recv() {
-                    Ok(job) if takes_all || !is_first(&job) => group.push(job),
+                    Ok(job) if takes_all || !is_first(&*job) => group.push(job),
                     Ok(job) => self.next = Some(job),
                     Err(_) => {}
                 }

@@ -80,7 +80,11 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Another handle on the folder.
 pub(crate) fn open(folder: &Path) -> Local {
-    backend_local::open(folder, &Options::default(), &host()).expect("opened")
+    let options = Options {
+        source_folders: vec![folder.to_owned()],
+        ..Options::default()
+    };
+    backend_local::open(folder, &options, &host()).expect("opened")
 }
 
 /// An empty folder, removed when dropped.
@@ -98,5 +102,12 @@ pub(crate) fn world(local: &Local) -> World {
         queues: ["one", "two-large"].map(|name| name.parse().expect("a valid name")),
         scratch,
         refuses_stale_receipts: true,
+        put_source: |world, name, bytes| {
+            Box::pin(async move {
+                let path = world.scratch.join(name);
+                std::fs::write(&path, bytes).expect("written");
+                path.to_str().expect("a text").to_owned()
+            })
+        },
     }
 }

@@ -1,17 +1,19 @@
 //! `producer models`: registered models, their versions and aliases.
 
+mod move_alias;
+mod show;
+
 use pipeline::RunId;
 use pipeline::id::{AliasName, ModelName};
-use pipeline::ports::RolledBack;
 use pipeline::registry::{Alias, ModelVersion};
 use serde::Serialize;
 
 use crate::backend::Access;
 use crate::exit::{Exit, Failure};
-use crate::render::{Cell, Colour, Table, ago, size};
+use crate::render::{Cell, Table, ago};
 use crate::session::Session;
 
-/// Look at registered models, or roll one back
+/// Look at registered models, promote a version, or roll one back
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List models: how many versions each has, and which one its alias points to
@@ -31,8 +33,9 @@ alias was never moved.")]
 Examples:
   producer models show churn
 
-JSON: an array of {model, version, registered_at, is_current, artifacts: [{name, sha256, size_bytes}]}; \
-is_current says whether the alias points to it.")]
+JSON: an array of {model, version, registered_at, is_current, model_kind, metrics, lineage, artifacts: [{name, \
+sha256, size_bytes}]}; is_current says whether the alias points to it; model_kind, metrics (on test) and lineage are \
+what its package says, null if it says nothing.")]
     Show {
         /// The model
         #[arg(value_name = "MODEL")]
@@ -54,6 +57,28 @@ JSON: an array of {model, alias, version, revision, moved_at, reason}.")]
         /// Which alias to show
         #[command(flatten)]
         alias: AliasArg,
+    },
+    /// Point a model's alias to a version, whatever the gates said
+    ///
+    /// If somebody moves it at the same time, nothing is changed (exit code 4). `rollback` undoes it.
+    #[command(after_long_help = "\
+Examples:
+  producer models promote churn nightly-2026-11-23 --reason 'the gate was too strict: see review'
+
+JSON: {model, alias, version, revision, moved_at, reason}.")]
+    Promote {
+        /// The model
+        #[arg(value_name = "MODEL")]
+        model: ModelName,
+        /// The version: the run that made it
+        #[arg(value_name = "VERSION")]
+        version: RunId,
+        /// Which alias to move
+        #[command(flatten)]
+        alias: AliasArg,
+        /// Why, for people
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
     /// Move a model's alias back to the version that it pointed to before
     ///
@@ -89,7 +114,7 @@ impl Command {
     pub fn access(&self) -> Access {
         match self {
             Self::List { .. } | Self::Show { .. } | Self::History { .. } => Access::Look,
-            Self::Rollback { .. } => Access::Change,
+            Self::Promote { .. } | Self::Rollback { .. } => Access::Change,
         }
     }
 }
@@ -127,21 +152,20 @@ struct ModelView {
     revision: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct VersionView<'a> {
-    model: &'a ModelName,
-    version: &'a RunId,
-    registered_at: String,
-    is_current: bool,
-    artifacts: &'a [pipeline::artifact::Artifact],
-}
-
 pub(super) async fn perform(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::List { alias } => list(session, &alias.alias).await,
-        Command::Show { model, alias } => show(session, &model, &alias.alias).await,
+        Command::Show { model, alias } => show::show(session, &model, &alias.alias).await,
         Command::History { model, alias } => history(session, &model, &alias.alias).await,
-        Command::Rollback { model, alias, reason } => roll_back(session, &model, &alias.alias, &reason).await,
+        Command::Promote {
+            model,
+            version,
+            alias,
+            reason,
+        } => move_alias::promote(session, &model, &version, &alias.alias, &reason).await,
+        Command::Rollback { model, alias, reason } => {
+            move_alias::roll_back(session, &model, &alias.alias, &reason).await
+        }
     }
 }
 
@@ -198,46 +222,6 @@ async fn versions(session: &Session, model: &ModelName) -> Result<Vec<ModelVersi
     Ok(versions)
 }
 
-async fn show(session: &Session, model: &ModelName, alias: &AliasName) -> Result<Exit, Failure> {
-    let versions = versions(session, model).await?;
-    let current = session.backend.registry.resolve(model, alias).await?;
-    let is_current = |version: &ModelVersion| current.as_ref().is_some_and(|a| a.version == version.run);
-    if session.output.is_json() {
-        let views = versions.iter().map(|version| VersionView {
-            model,
-            version: &version.run,
-            registered_at: version.registered_at.to_string(),
-            is_current: is_current(version),
-            artifacts: &version.package.artifacts,
-        });
-        session.output.json(&views.collect::<Vec<_>>())?;
-        return Ok(Exit::Done);
-    }
-    let mut table = Table::new(&["VERSION", "ALIAS", "REGISTERED", "ARTIFACTS", "SIZE"]);
-    let now = session.now();
-    for version in &versions {
-        let artifacts = &version.package.artifacts;
-        let total = artifacts
-            .iter()
-            .map(|a| a.size_bytes)
-            .fold(0, u64::saturating_add);
-        let (alias, colour) = if is_current(version) {
-            (alias.as_str(), Some(Colour::Green))
-        } else {
-            ("", None)
-        };
-        table.row([
-            Cell::new(version.run.as_str()),
-            Cell::new(alias).coloured(colour),
-            Cell::new(ago(now, version.registered_at)).right(),
-            Cell::new(artifacts.len().to_string()).right(),
-            Cell::new(size(total)).right(),
-        ]);
-    }
-    session.output.table(&table)?;
-    Ok(Exit::Done)
-}
-
 async fn history(session: &Session, model: &ModelName, alias: &AliasName) -> Result<Exit, Failure> {
     versions(session, model).await?;
     let positions = session.backend.registry.history(model, alias).await?;
@@ -265,41 +249,4 @@ async fn history(session: &Session, model: &ModelName, alias: &AliasName) -> Res
         session.output.table(&table)?;
     }
     Ok(Exit::Done)
-}
-
-async fn roll_back(
-    session: &Session,
-    model: &ModelName,
-    alias: &AliasName,
-    reason: &str,
-) -> Result<Exit, Failure> {
-    versions(session, model).await?;
-    let registry = &session.backend.registry;
-    let Some(before) = registry.resolve(model, alias).await? else {
-        return Err(Failure::Conflict(format!(
-            "alias {alias} of model {model} was never moved: nothing to roll back"
-        )));
-    };
-    match registry
-        .roll_back(model, alias, before.revision, reason, session.now())
-        .await?
-    {
-        RolledBack::Done(after) => {
-            session.output.say(&format!(
-                "alias {alias} of model {model} points to {} again (was {}), revision {}",
-                after.version, before.version, after.revision
-            ));
-            if session.output.is_json() {
-                session.output.json(&AliasView::of(&after))?;
-            }
-            Ok(Exit::Done)
-        }
-        RolledBack::Moved(_) => Err(Failure::Conflict(format!(
-            "alias {alias} of model {model} was moved at this moment; look at `producer models history {model}` and try again"
-        ))),
-        RolledBack::NoEarlier => Err(Failure::Conflict(format!(
-            "alias {alias} of model {model} has no position before {}: nothing to roll back to",
-            before.version
-        ))),
-    }
 }

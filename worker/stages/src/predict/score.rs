@@ -1,0 +1,218 @@
+//! Rows in, predictions out, a batch at a time: memory does not grow with the data.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ml::package::{PackageError, Scorer};
+use polars::prelude::*;
+
+use super::output::{Form, Output, OutputError};
+
+/// Rows that are read at a time.
+const BATCH_ROWS: usize = 65_536;
+
+/// How often whoever waits for predictions looks how far they are.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How far a scoring is, and the word to stop it; shared with whoever waits for it.
+#[derive(Debug, Default)]
+pub struct Watch {
+    rows: AtomicUsize,
+    is_stopped: AtomicBool,
+}
+
+impl Watch {
+    /// How many rows are predicted.
+    pub fn rows(&self) -> usize {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Ends the work after the present batch.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// What was predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scored {
+    /// How many rows.
+    pub rows: usize,
+}
+
+/// Why there are no predictions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScoreError {
+    /// The rows cannot be read.
+    #[error("cannot read the rows: {0}")]
+    Read(String),
+    /// A column that is to be kept is not there, or has the name of a prediction.
+    #[error("column {column} cannot be kept: {why}")]
+    Keep {
+        /// Its name.
+        column: String,
+        /// Why.
+        why: String,
+    },
+    /// The rows do not fit the model.
+    #[error(transparent)]
+    Model(PackageError),
+    /// The file of predictions cannot be written.
+    #[error(transparent)]
+    Write(#[from] OutputError),
+    /// It was told to stop.
+    #[error("it was told to stop")]
+    Stopped,
+}
+
+/// Predicts all rows in their order and writes the columns of `keep` and the predictions to a new file.
+///
+/// # Errors
+///
+/// [`ScoreError`]; what is in the file then is not whole.
+pub fn score(
+    scorer: Arc<Scorer>,
+    mut rows: LazyFrame,
+    keep: &[String],
+    output: &Path,
+    form: Form,
+    watch: &Arc<Watch>,
+) -> Result<Scored, ScoreError> {
+    let read = |e: PolarsError| ScoreError::Read(e.to_string());
+    let schema = rows.collect_schema().map_err(read)?;
+    check_keep(keep, &schema, &scorer)?;
+    // Only what is needed is read.
+    let mut wanted = scorer.input_names();
+    wanted.extend(
+        keep.iter()
+            .filter(|name| !wanted.contains(name))
+            .cloned()
+            .collect::<Vec<_>>(),
+    );
+    let present = wanted.iter().filter(|name| schema.contains(name));
+    let rows = rows.select(present.map(|name| col(name.as_str())).collect::<Vec<_>>());
+
+    let job = Arc::new(Mutex::new(Job {
+        scorer,
+        keep: keep.to_vec(),
+        output: Some(Output::create(output, form)?),
+        rows: 0,
+        failure: None,
+        watch: Arc::clone(watch),
+    }));
+    // No rows make no batch, and a file with columns all the same; and a column that is missing is told at once.
+    let selected: SchemaRef = rows.clone().collect_schema().map_err(read)?;
+    let nothing = DataFrame::empty_with_schema(&selected);
+    lock(&job).push(&nothing);
+    let batches = rows.sink_batches(
+        PlanCallback::new({
+            let job = Arc::clone(&job);
+            move |batch: DataFrame| Ok(lock(&job).push(&batch))
+        }),
+        true,
+        NonZeroUsize::new(BATCH_ROWS),
+    );
+    // Asked before and not in the `match`, whose whole length the lock would be held for.
+    let has_failed = lock(&job).failure.is_some();
+    let collected = match has_failed {
+        true => Ok(()),
+        false => batches
+            .and_then(|batches| batches.collect_with_engine(Engine::Streaming))
+            .map(drop),
+    };
+    let mut job = lock(&job);
+    if let Some(failure) = job.failure.take() {
+        return Err(failure);
+    }
+    collected.map_err(read)?;
+    if let Some(output) = job.output.take() {
+        output.finish()?;
+    }
+    Ok(Scored { rows: job.rows })
+}
+
+fn lock(job: &Mutex<Job>) -> std::sync::MutexGuard<'_, Job> {
+    job.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the batches go through.
+struct Job {
+    scorer: Arc<Scorer>,
+    keep: Vec<String>,
+    output: Option<Output>,
+    rows: usize,
+    failure: Option<ScoreError>,
+    watch: Arc<Watch>,
+}
+
+impl Job {
+    /// Predicts and writes a batch; true if no more are wanted.
+    fn push(&mut self, batch: &DataFrame) -> bool {
+        if self.failure.is_none() {
+            self.failure = self.try_push(batch).err();
+        }
+        self.failure.is_some()
+    }
+
+    fn try_push(&mut self, batch: &DataFrame) -> Result<(), ScoreError> {
+        let watch = &self.watch;
+        let predictions = self
+            .scorer
+            .predict_watched(batch, &mut |_| !watch.is_stopped())
+            .map_err(|e| match e {
+                PackageError::Stopped => ScoreError::Stopped,
+                other => ScoreError::Model(other),
+            })?;
+        let mut out = batch
+            .select(self.keep.iter().map(String::as_str))
+            .map_err(|e| ScoreError::Read(e.to_string()))?;
+        let height = batch.height();
+        let columns = out
+            .columns()
+            .iter()
+            .chain(predictions.columns())
+            .cloned()
+            .collect();
+        out = DataFrame::new(height, columns).map_err(|e| ScoreError::Read(e.to_string()))?;
+        if let Some(output) = &mut self.output {
+            output.push(out)?;
+        }
+        self.rows += height;
+        self.watch.rows.store(self.rows, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn check_keep(keep: &[String], schema: &Schema, scorer: &Scorer) -> Result<(), ScoreError> {
+    for (at, column) in keep.iter().enumerate() {
+        let refuse = |why: String| {
+            Err(ScoreError::Keep {
+                column: column.clone(),
+                why,
+            })
+        };
+        if !schema.contains(column) {
+            let names: Vec<&str> = schema.iter_names().map(PlSmallStr::as_str).collect();
+            return refuse(format!("the rows have only {}", names.join(", ")));
+        }
+        if keep[..at].contains(column) {
+            return refuse("it is named twice".into());
+        }
+        if scorer
+            .signature()
+            .outputs
+            .iter()
+            .any(|output| output.name == *column)
+        {
+            return refuse("a column of predictions has this name; rename it in the query".into());
+        }
+    }
+    Ok(())
+}
