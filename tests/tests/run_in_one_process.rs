@@ -105,7 +105,7 @@ fn what_is_wrong_is_said_before_anything_runs() {
         ("pipeline = ", "line 1"),
         (
             "pipeline = \"x\"\n[[steps]]\nstage = \"sleep\"\nparams = { ms = -1 }\n",
-            "line 2",
+            "line 4",
         ),
     ] {
         let said = run(&fleet, spec, &[]).expect_code(2);

@@ -180,11 +180,75 @@ stage = "noop"
 params = { halt = "no ${name}" }
 "#;
 
+const SECTIONS: &str = r#"
+pipeline = "flights"
+seed = "${seed}"
+deploy = false
+
+[parameters]
+seed = 7
+day = "2013-11-01"
+rounds = 50
+
+[data]
+sources = { flights = "f.csv", weather = { path = "w.csv", nulls = ["NA"] } }
+sql = "SELECT * FROM flights JOIN weather USING (hour) WHERE day < '${day}'"
+label = "late"
+task = "binary"
+key = ["id"]
+
+[split]
+by = "time"
+column = "day"
+validation = 0.2
+test = "${day}"
+
+[validate]
+rows = { min = 100 }
+
+[validate.columns.origin]
+allowed = ["EWR", "JFK"]
+max_nulls = 0.1
+
+[features]
+impute = "mean"
+
+[features.columns.carrier]
+kind = "categorical"
+
+[[candidates]]
+model = "boosting"
+rounds = "${rounds}"
+learning_rate = 0.1
+folds = 5
+
+[[candidates]]
+model = "linear"
+l2 = 2
+
+[evaluate]
+metric = "auc"
+
+[[gates]]
+metric = "auc"
+at_least = 0.6
+
+[explain]
+rows = 100
+
+[limits]
+train = "10m"
+"#;
+
 #[test]
 fn a_specification_that_uses_everything_is_valid() {
-    spec::load(GOOD, &Overrides::new()).unwrap_or_else(|problems| panic!("{problems}"));
-    if let Err(e) = validator("spec.schema.json").validate(&spec_as_json(GOOD)) {
-        panic!("{e}, at {}", e.instance_path());
+    let example = e2e::repository().join("worker/src/spec/example.toml");
+    let example = std::fs::read_to_string(example).expect("the example of the reference can be read");
+    for good in [GOOD, SECTIONS, &example] {
+        spec::load(good, &Overrides::new()).unwrap_or_else(|problems| panic!("{problems}"));
+        if let Err(e) = validator("spec.schema.json").validate(&spec_as_json(good)) {
+            panic!("{e}, at {}", e.instance_path());
+        }
     }
 }
 
@@ -226,6 +290,57 @@ fn mistakes_are_refused_by_the_schema_and_by_the_loader() {
     ] {
         let bad = GOOD.replacen(from, to, 1);
         assert_ne!(bad, GOOD, "{what}: nothing was planted");
+        assert!(
+            !validator.is_valid(&spec_as_json(&bad)),
+            "the schema takes {what}"
+        );
+        assert!(
+            spec::load(&bad, &Overrides::new()).is_err(),
+            "the loader takes {what}"
+        );
+    }
+    for (what, from, to) in [
+        ("an unknown section", "[split]", "[splitt]"),
+        ("an unknown key of a section", "label =", "lable ="),
+        ("no label", "label = \"late\"", ""),
+        ("two forms of a source", "sql =", "source = \"a.csv\"\nsql ="),
+        ("an unknown key of a source", "nulls =", "null ="),
+        ("a word that is no task", "\"binary\"", "\"binry\""),
+        ("a text for a list", "key = [\"id\"]", "key = \"id\""),
+        ("a word that is no split", "\"time\"", "\"times\""),
+        ("another split's key", "column = \"day\"", "columns = [\"day\"]"),
+        ("an unknown rule of a column", "max_nulls =", "max_null ="),
+        ("a share above 1", "max_nulls = 0.1", "max_nulls = 1.1"),
+        ("a word that is no imputation", "\"mean\"", "\"average\""),
+        ("an unknown setting of a column", "kind =", "type ="),
+        ("an unknown model", "\"boosting\"", "\"boostin\""),
+        ("another model's hyperparameter", "l2 = 2", "rounds = 2"),
+        (
+            "a hyperparameter out of its range",
+            "learning_rate = 0.1",
+            "learning_rate = 0",
+        ),
+        (
+            "a gate without its metric",
+            "metric = \"auc\"\nat_least",
+            "at_least",
+        ),
+        ("gates in another place", "[[gates]]", "[[evaluate.gates]]"),
+        ("a number for a section", "deploy = false", "deploy = 3"),
+        ("a limit that is no duration", "train = \"10m\"", "train = 10"),
+        (
+            "steps beside sections",
+            "deploy = false",
+            "steps = [{ stage = \"noop\" }]",
+        ),
+        (
+            "training beside prediction",
+            "deploy = false",
+            "predict = { model = \"m\", source = \"a.csv\" }",
+        ),
+    ] {
+        let bad = SECTIONS.replacen(from, to, 1);
+        assert_ne!(bad, SECTIONS, "{what}: nothing was planted");
         assert!(
             !validator.is_valid(&spec_as_json(&bad)),
             "the schema takes {what}"

@@ -42,13 +42,21 @@ const HOUSE: &[Place] = &[
             "axum",
         ],
     },
+    // Machine learning knows no pipeline. (Polars brings a runtime of its own, for its streaming engine.)
+    Place {
+        name: "ml",
+        folder: "ml",
+        may_use: &[],
+        tests_may_use: &[],
+        never: &[STORES[0], STORES[1], "axum", "clap", "tracing-subscriber"],
+    },
     // A stage is synchronous and offline, and knows neither queue nor store.
     Place {
         name: "stages",
         folder: "worker/stages",
-        may_use: &["pipeline"],
+        may_use: &["ml", "pipeline"],
         tests_may_use: &[],
-        never: &[RUNTIME, STORES[0], STORES[1], "axum", "hyper", "clap"],
+        never: &[STORES[0], STORES[1], "axum", "clap", "tracing-subscriber"],
     },
     Place {
         name: "backend-local",
@@ -68,7 +76,7 @@ const HOUSE: &[Place] = &[
     Place {
         name: "worker",
         folder: "worker",
-        may_use: &["backend-local", "pipeline", "stages"],
+        may_use: &["backend-local", "ml", "pipeline", "stages"],
         tests_may_use: &["sim"],
         never: &["stateright", "schemars"],
     },

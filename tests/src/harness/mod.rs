@@ -18,6 +18,7 @@ mod fleet;
 mod mount;
 mod pool;
 mod process;
+mod report;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ pub use fleet::{Fleet, Said};
 pub use mount::SmallDisk;
 pub use pool::{Pool, PoolBuilder};
 pub use process::{Output, Process};
+pub use report::RunReport;
 
 /// How long anything may take that a test waits for. Far longer than it takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// A file system in memory with a fixed size; unmounted when it is dropped.
 pub struct SmallDisk {
@@ -39,10 +40,17 @@ impl SmallDisk {
     pub fn fill(&self) -> PathBuf {
         let path = self.path().join("filler");
         let mut file = std::fs::File::create(&path).expect("there is room for a file");
-        // It ends with an error: the disk is full.
-        let copied = std::io::copy(&mut std::io::repeat(0x55), &mut file);
-        assert!(copied.is_err(), "the disk has no end");
-        path
+        // What a process that just ended had deleted may become free a moment later: it is full once it stays so.
+        loop {
+            let before = file.metadata().expect("it can be asked").len();
+            // It ends with an error: the disk is full.
+            let copied = std::io::copy(&mut std::io::repeat(0x55), &mut file);
+            assert!(copied.is_err(), "the disk has no end");
+            if file.metadata().expect("it can be asked").len() == before {
+                return path;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 }
 
