@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 SIZE ?= small
 PEER ?=
+PROFILE ?= dev
 ARGS ?=
 
 SCHEMA := cargo run --quiet --locked -p e2e --bin schema --
@@ -32,8 +33,8 @@ build: ready ## Build everything
 	cargo build --workspace --all-targets --locked
 
 .PHONY: demo
-demo: ready ## Run the hello pipeline with the whole fleet in one process
-	cargo run --locked -p worker -- run --test-stages examples/hello/pipeline.toml $(ARGS)
+demo: ready ## Run the flights pipeline with the whole fleet in one process
+	cargo run --locked -p worker -- run examples/flights/pipeline.toml $(ARGS)
 
 # The end-to-end tests start the real binaries, so these are built first: from the same packages and targets
 # as the tests, hence with the same features, and nothing is compiled twice.
@@ -74,13 +75,22 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: bench
-bench: ready ## Measure hand-off and throughput (PEER=celery: beside a peer; ARGS="...")
+bench: ready ## Measure hand-off and throughput (PEER=celery), or a pipeline beside a monolith (PEER=FILE.py); ARGS="..."
 	cargo build --release --locked -p worker -p producer -p e2e --bins
-	cargo run --release --locked -p e2e --bin fleet-bench -- $(if $(PEER),--peer $(PEER)) $(ARGS)
+	$(if $(filter %.py,$(PEER)),\
+		tests/scripts/monolith-bench $(PEER) --worker $${CARGO_TARGET_DIR:-target}/release/worker $(ARGS),\
+		cargo run --release --locked -p e2e --bin fleet-bench -- $(if $(PEER),--peer $(PEER)) $(ARGS))
 
 .PHONY: model-check
 model-check: ready ## Search the protocol's model for broken invariants (SIZE=small|medium|large)
 	cargo run --release --locked -p sim --bin model-check -- --size $(SIZE)
+
+# The folder of a profile's binaries is its name, but for `dev`.
+.PHONY: parity
+parity: ready ## Compare with scikit-learn, SHAP, XGBoost and LightGBM (PROFILE=release: sooner done)
+	cargo build --profile $(PROFILE) --locked -p worker -p producer --bins
+	binaries=$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(PROFILE)); \
+		tests/scripts/parity --worker "$$binaries/worker" --producer "$$binaries/producer" $(ARGS)
 
 .PHONY: clean
 clean: ## Remove build output and tools (runs in .fleetline stay)
