@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pipeline::ports::{ErrorKind, PortError};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::Fault;
 use crate::lock::TurnLock;
@@ -131,7 +131,11 @@ impl Database {
         if !self.read_only && connection.is_readonly("main")? {
             return Err(Fault::Io(std::io::ErrorKind::PermissionDenied.into()));
         }
-        let version = self.version(&connection)?;
+        let version = {
+            // One view of the file for all that is asked of it: another process may be making it at this moment.
+            let view = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            self.version(&view)?
+        };
         if version < MIGRATIONS.len() {
             if self.read_only {
                 return Err(Fault::Port(PortError::new(
@@ -173,7 +177,7 @@ impl Database {
     }
 
     /// How many migrations were taken; an error if this is no database of ours, or one of a newer version.
-    fn version(&self, connection: &Connection) -> Result<usize, Fault> {
+    fn version(&self, connection: &Transaction<'_>) -> Result<usize, Fault> {
         let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
         let (application, version) = (pragma("application_id")?, pragma("user_version")?);
         if application != APPLICATION_ID {

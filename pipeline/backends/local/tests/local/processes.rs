@@ -14,16 +14,23 @@ use pipeline::protocol;
 use crate::children::{Role, claim_each, command, racer, racing_claim, start};
 use crate::host;
 
-/// As many as there are: every one of them finds the same database, made once.
+/// As many as there are: every one of them finds the same database, made once. Often, since who looks at the database
+/// while another is making it must see all of it or nothing.
 #[test]
 fn a_new_folder_may_be_opened_by_many_at_once() {
-    let folder = host::folder();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| host::open(folder.path()));
-        }
-    });
-    host::open(folder.path());
+    for _ in 0..25 {
+        let folder = host::folder();
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    host::open(folder.path())
+                });
+            }
+        });
+        host::open(folder.path());
+    }
 }
 
 #[test]
