@@ -223,7 +223,12 @@ impl LinearDesign {
     }
 
     /// Visits the cells of these rows that may be other than 0 (row, column, value): feature by feature, row by row.
-    fn cells(&self, table: &FeatureTable, rows: Range<usize>, visit: &mut impl FnMut(usize, usize, f32)) {
+    pub(crate) fn cells(
+        &self,
+        table: &FeatureTable,
+        rows: Range<usize>,
+        visit: &mut impl FnMut(usize, usize, f32),
+    ) {
         assert_eq!(
             table.columns.len(),
             self.views.len(),

@@ -21,7 +21,7 @@ const MAX_HALVINGS: u32 = 40;
 /// Ends when the expected decrease is below this share of the loss: beyond, figures change in the fifth digit at most.
 const TOLERANCE: f64 = 1e-8;
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
@@ -200,7 +200,7 @@ fn descent(gradient: &[f64], pairs: &VecDeque<Pair>, scale: &[f64]) -> Vec<f64> 
 
 /// Halves the step until the loss falls enough. The new point and gradient are left in `next` and `next_gradient`; none
 /// if the loss falls nowhere, which is what rounding makes of a minimum.
-fn line_search(
+pub(super) fn line_search(
     loss: &Loss<'_>,
     (point, value): (&[f64], f64),
     (direction, slope): (&[f64], f64),

@@ -46,7 +46,7 @@ impl<'a> Loss<'a> {
         self.design.columns().len()
     }
 
-    fn weight(&self, row: usize) -> f64 {
+    pub(super) fn weight(&self, row: usize) -> f64 {
         self.examples.weights.map_or(1.0, |w| f64::from(w[row]))
     }
 

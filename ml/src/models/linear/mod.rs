@@ -1,12 +1,16 @@
 //! Logistic, multinomial and ridge regression: one loss for each row, summed, and half the L2 penalty times the squares
 //! of the coefficients without the intercepts (scikit-learn's `C = 1 / l2`; its `alpha = l2` for ridge regression).
 //!
-//! Two solvers reach the same minimum. linfa's work on a dense matrix, which is fine while that is small; with a column
-//! for each category it soon is not. [`descent`] works on the features as they are, without a matrix, and knows weights.
+//! Three solvers reach the same minimum. linfa's work on a dense matrix, which is fine while that is small; with a column
+//! for each category it soon is not. The others work on the features as they are, without a matrix, and know weights:
+//! [`newton`] for one output and some hundreds of columns, [`descent`] for whatever is larger.
 
 mod dense;
 mod descent;
 mod loss;
+mod newton;
+#[cfg(test)]
+mod tests;
 
 use super::{Contributions, Examples, GoOn, ModelError, Problem, Watch, outputs, pool};
 use crate::dataset::Task;
@@ -88,7 +92,10 @@ pub(super) fn train(
     let minimum = match dense::fit(l2, max_iterations, problem, train, &design) {
         Some(minimum) => minimum,
         None => pool::on_threads(problem.threads, || {
-            descent::fit(l2, max_iterations, problem, train, &design, watch)
+            match newton::fit(l2, max_iterations, problem, train, &design, watch)? {
+                Some(minimum) => Ok(minimum),
+                None => descent::fit(l2, max_iterations, problem, train, &design, watch),
+            }
         })??,
     };
     if minimum
