@@ -4,6 +4,8 @@
 //! backends and under simulation. Only [`backend`] names a backend, only [`config`] reads the environment, only
 //! [`host`] touches the clock.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)] // they panic once the reader is gone: `output` does not
+
 pub mod attempt;
 pub mod backend;
 pub mod background;
@@ -20,6 +22,7 @@ pub mod http;
 pub mod lease;
 pub mod metrics;
 pub mod moments;
+pub mod output;
 pub mod pool;
 pub mod predict;
 pub mod run;

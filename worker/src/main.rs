@@ -1,5 +1,7 @@
 //! The command line of the fleet's binary.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)] // as in the library
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use worker::predict::{self, PredictArgs};
 use worker::run::{self, Progress, Report, RunArgs};
 use worker::spec::SpecCommand;
 use worker::worker::{ProgressSink, Worker};
-use worker::{backend, background, child, fleet, host, telemetry};
+use worker::{backend, background, child, fleet, host, output, telemetry};
 
 /// The fleet's binary: pools of workers that carry out the stages of runs.
 #[derive(Debug, Parser)]
@@ -114,10 +116,8 @@ fn main() -> ExitCode {
         Command::Prove { folder } => child::prove_main(&folder),
         Command::Spec { command } => worker::spec::perform(&command),
         Command::Stages => {
-            for Kind { name, about, .. } in CATALOGUE {
-                println!("{name:12} {about}");
-            }
-            ExitCode::SUCCESS
+            let line = |Kind { name, about, .. }: &Kind| format!("{name:12} {about}\n");
+            output::end_with(CATALOGUE.iter().map(line).collect::<String>(), ExitCode::SUCCESS)
         }
         Command::Pool {
             stages,
@@ -133,12 +133,12 @@ fn in_runtime(command: impl Future<Output = Result<u8, Failure>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            eprintln!("error: cannot start the runtime: {e}");
+            output::tell(format_args!("error: cannot start the runtime: {e}"));
             return ExitCode::FAILURE;
         }
     };
     let code = runtime.block_on(command).unwrap_or_else(|failure| {
-        eprintln!("error: {}", failure.message);
+        output::tell(format_args!("error: {}", failure.message));
         failure.code
     });
     // A stage that does not heed its interruption must not keep the process: its lease ends by itself.
@@ -199,11 +199,11 @@ async fn predict_file(args: PredictArgs, config: ConfigArgs) -> Result<u8, Failu
             code: e.exit_code(),
             message: e.to_string(),
         })?;
-    if args.json {
-        println!("{}", serde_json::to_string(&predicted).map_err(Failure::other)?);
-    } else {
-        println!("{predicted}");
-    }
+    let told = match args.json {
+        true => serde_json::to_string(&predicted).map_err(Failure::other)?,
+        false => predicted.to_string(),
+    };
+    output::write(format_args!("{told}\n")).map_err(Failure::other)?;
     Ok(0)
 }
 
@@ -280,13 +280,13 @@ async fn run_one(args: RunArgs, config: ConfigArgs) -> Result<u8, Failure> {
     let report = run::run(&worker, &spec, &args, progress).await;
     running.ended(&worker).await;
     let report = report.map_err(refused)?;
-    if args.json {
-        println!("{}", serde_json::to_string(&report).map_err(Failure::other)?);
-    } else {
-        println!("{report}");
-        if report.status == pipeline::RunStatus::Open {
-            eprintln!("{}", run::how_to_go_on(&report.run));
-        }
+    let told = match args.json {
+        true => serde_json::to_string(&report).map_err(Failure::other)?,
+        false => report.to_string(),
+    };
+    output::write(format_args!("{told}\n")).map_err(Failure::other)?;
+    if report.status == pipeline::RunStatus::Open && !args.json {
+        output::tell(run::how_to_go_on(&report.run));
     }
     Ok(Report::exit_code(report.status))
 }

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use pipeline::protocol::Work;
 
+use crate::output;
+
 /// A point between two effects of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -88,10 +90,10 @@ impl Moments {
         let branch = work
             .branch
             .map_or_else(String::new, |ordinal| format!("/{ordinal}"));
-        eprintln!(
+        output::tell(format_args!(
             "stopped at {moment:?} of {}{branch} of run {}",
             work.step, work.run
-        );
+        ));
         std::future::pending::<()>().await;
     }
 }

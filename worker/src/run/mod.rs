@@ -15,6 +15,7 @@ use pipeline::spec::{self, Kind, Setting};
 use pipeline::{RunId, RunItem, RunStatus, Spec};
 
 use crate::drain::Phase;
+use crate::output;
 use crate::worker::Worker;
 
 pub use progress::Progress;
@@ -176,7 +177,7 @@ pub async fn run(
         }
     };
     if !args.json {
-        eprintln!("run {} of pipeline {}", run.id, run.pipeline);
+        output::tell(format_args!("run {} of pipeline {}", run.id, run.pipeline));
     }
     let seen = watch(worker, run, &mut progress).await;
     worker.drain.advance(if args.json || seen.is_ok() {

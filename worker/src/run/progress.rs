@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pipeline::protocol::Work;
 use pipeline::{RunItem, StepItem, StepName, StepState};
 
+use crate::output;
 use crate::worker::ProgressSink;
 
 /// How finely a bar is divided: stages say how far they are as a fraction.
@@ -81,7 +82,7 @@ impl Progress {
                     let now = (step.state, step.attempt, run.done_count(name));
                     let is_waiting = step.state == StepState::Pending && step.attempt == 0 && now.2 == 0;
                     if self.seen.insert(name.clone(), now) != Some(now) && !is_waiting {
-                        eprintln!("{name}: {}", describe(run, name, step));
+                        output::tell(format_args!("{name}: {}", describe(run, name, step)));
                     }
                 }
             }

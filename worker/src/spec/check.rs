@@ -8,6 +8,7 @@ use pipeline::spec::{self, MAX_SPEC_BYTES, Problem, Setting, StageParams};
 use serde_json::{Value, json};
 
 use super::told::Told;
+use crate::output;
 
 /// What `worker spec check` is told.
 #[derive(Debug, clap::Args)]
@@ -31,23 +32,19 @@ pub(super) fn perform(args: &CheckArgs) -> ExitCode {
     match checked {
         Ok(spec) => {
             let told = Told::of(&spec);
-            match args.json {
-                true => println!("{}", json!({ "file": file, "valid": true, "plan": told })),
-                false => print!("{file} is right.\n\n{told}"),
-            }
-            ExitCode::SUCCESS
+            let text = match args.json {
+                true => format!("{}\n", json!({ "file": file, "valid": true, "plan": told })),
+                false => format!("{file} is right.\n\n{told}"),
+            };
+            output::end_with(text, ExitCode::SUCCESS)
+        }
+        Err(problems) if args.json => {
+            let problems: Vec<Value> = problems.iter().map(as_json).collect();
+            let told = json!({ "file": file, "valid": false, "problems": problems });
+            output::end_with(format_args!("{told}\n"), ExitCode::from(WRONG))
         }
         Err(problems) => {
-            match args.json {
-                true => {
-                    let problems: Vec<Value> = problems.iter().map(as_json).collect();
-                    println!(
-                        "{}",
-                        json!({ "file": file, "valid": false, "problems": problems })
-                    );
-                }
-                false => eprint!("{}", as_text(&file, &problems)),
-            }
+            output::tell(as_text(&file, &problems).trim_end());
             ExitCode::from(WRONG)
         }
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::output;
+
 /// What `worker spec init` is told.
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
@@ -21,12 +23,9 @@ const WRONG: u8 = 2;
 
 pub(super) fn perform(args: &InitArgs) -> ExitCode {
     match written(args) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => output::end_with(text, ExitCode::SUCCESS),
         Err(why) => {
-            eprintln!("{why}");
+            output::tell(why);
             ExitCode::from(WRONG)
         }
     }

@@ -12,6 +12,8 @@ pub use check::CheckArgs;
 pub use docs::{EXAMPLE, reference};
 pub use init::InitArgs;
 
+use crate::output;
+
 /// Commands about specifications that run nothing.
 #[derive(Debug, clap::Subcommand)]
 pub enum SpecCommand {
@@ -42,10 +44,7 @@ Exit codes: 0 it is written, 2 the data cannot be read or the label cannot be pr
 pub fn perform(command: &SpecCommand) -> ExitCode {
     match command {
         SpecCommand::Check(args) => check::perform(args),
-        SpecCommand::Docs => {
-            print!("{}", reference());
-            ExitCode::SUCCESS
-        }
+        SpecCommand::Docs => output::end_with(reference(), ExitCode::SUCCESS),
         SpecCommand::Init(args) => init::perform(args),
     }
 }
