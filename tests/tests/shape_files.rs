@@ -13,7 +13,6 @@ const LONG: &[(&str, &str)] = &[
         "pipeline/src/conformance/strategies.rs",
         "generators of whole items, which have many fields",
     ),
-    ("ml/src/models/tests/mod.rs", "one law of models after the other"),
     (
         "pipeline/src/spec/load/sections.rs",
         "what each section says and how it becomes a step, side by side",

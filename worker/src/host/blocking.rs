@@ -187,6 +187,26 @@ mod tests {
         long.await.expect("answered").expect("no panic");
     }
 
+    /// A thread for each piece would be a thousand of them (or as many as the runtime allows).
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn small_work_shares_few_threads() {
+        let blocking = Blocking::new(Handle::current());
+        let threads = Arc::new(Mutex::new(std::collections::HashSet::new()));
+        let answers: Vec<_> = (0..1_000)
+            .map(|_| {
+                let threads = Arc::clone(&threads);
+                blocking.run(Box::new(move || {
+                    threads.lock().expect("whole").insert(std::thread::current().id());
+                }))
+            })
+            .collect();
+        for answer in answers {
+            answer.await.expect("answered").expect("no panic");
+        }
+        let threads = threads.lock().expect("whole").len();
+        assert!(threads < 100, "{threads} threads");
+    }
+
     #[tokio::test]
     async fn a_panic_is_its_own_answer_and_no_thread_is_lost_by_it() {
         let blocking = Blocking::new(Handle::current());

@@ -341,7 +341,7 @@ fn restarts(folder: &TempDir) -> u32 {
 fn a_log_begins_anew_also_while_it_is_written_to_without_a_pause() {
     let (folder, mut thread) = thread();
     let (mut began, mut writes) = (0, 0u32);
-    while began < 1 {
+    while began < 3 {
         let key = format!("key-{}", writes % 8);
         let (job, done) = job_of(OnDisk::Later, Writes::One, move |tx| {
             let sql = "INSERT OR REPLACE INTO cache (key, entry) VALUES (?1, ?2)";
