@@ -13,5 +13,6 @@ pub mod frame;
 pub mod metrics;
 pub mod models;
 pub mod package;
+mod pool;
 pub mod report;
 pub mod statistics;

@@ -2,7 +2,7 @@
 
 use super::{ExplainError, GoOn, RawColumn};
 use crate::features::{FeatureColumn, FeatureTable};
-use crate::models::Model;
+use crate::models::{Model, Predictions};
 
 /// How the mean prediction follows one column.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,9 @@ pub struct GridValue {
     pub row: usize,
 }
 
+/// How many changed tables are held at a time.
+const AT_ONCE: usize = MAX_POINTS;
+
 /// Gives every row of the table each value of the grid in turn, in all features of the column together, and takes the
 /// mean prediction (Friedman: Greedy function approximation, 2001, section 8.2).
 pub fn dependence(
@@ -50,35 +53,20 @@ pub fn dependence(
     if table.rows == 0 {
         return Err(ExplainError::Empty);
     }
-    let mut changed = table.clone();
     let mut points = Vec::with_capacity(grid.len());
-    for (number, value) in grid.iter().enumerate() {
-        for feature in &column.features {
-            changed.columns[*feature] = repeated(&table.columns[*feature], value.row, table.rows);
+    for some in grid.chunks(AT_ONCE) {
+        let repeat = |value: &GridValue| -> Vec<FeatureColumn> {
+            let features = column.features.iter();
+            let cell = |feature: &usize| repeated(&table.columns[*feature], value.row, table.rows);
+            features.map(cell).collect()
+        };
+        let variants: Vec<_> = some.iter().map(repeat).collect();
+        let predicted = model.predict_variants(table, &column.features, &variants)?;
+        for (value, predictions) in some.iter().zip(predicted) {
+            points.push(point(value, &predictions, table.rows)?);
         }
-        let predictions = model.predict(&changed)?;
-        let outputs = predictions.outputs.max(1);
-        if predictions.values.len() != outputs * table.rows {
-            return Err(ExplainError::Shape {
-                wanted: outputs * table.rows,
-                found: predictions.values.len(),
-            });
-        }
-        let mut means = vec![0.0; outputs];
-        for row in predictions.values.chunks_exact(outputs) {
-            for (mean, value) in means.iter_mut().zip(row) {
-                *mean += value;
-            }
-        }
-        #[expect(clippy::cast_precision_loss, reason = "far fewer rows than 2^53")]
-        means.iter_mut().for_each(|mean| *mean /= table.rows as f64);
-        points.push(DependencePoint {
-            value: value.value.clone(),
-            number: value.number,
-            means,
-        });
         #[expect(clippy::cast_precision_loss, reason = "a share of the work")]
-        let share = (number + 1) as f64 / grid.len() as f64;
+        let share = points.len() as f64 / grid.len() as f64;
         if !go_on(share) {
             return Err(ExplainError::Stopped);
         }
@@ -87,6 +75,29 @@ pub fn dependence(
         column: column.name.clone(),
         is_numeric,
         points,
+    })
+}
+
+fn point(value: &GridValue, predictions: &Predictions, rows: usize) -> Result<DependencePoint, ExplainError> {
+    let outputs = predictions.outputs.max(1);
+    if predictions.values.len() != outputs * rows {
+        return Err(ExplainError::Shape {
+            wanted: outputs * rows,
+            found: predictions.values.len(),
+        });
+    }
+    let mut means = vec![0.0; outputs];
+    for row in predictions.values.chunks_exact(outputs) {
+        for (mean, value) in means.iter_mut().zip(row) {
+            *mean += value;
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "far fewer rows than 2^53")]
+    means.iter_mut().for_each(|mean| *mean /= rows as f64);
+    Ok(DependencePoint {
+        value: value.value.clone(),
+        number: value.number,
+        means,
     })
 }
 

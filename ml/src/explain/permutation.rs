@@ -5,6 +5,13 @@ use super::{ExplainError, GoOn, RawColumn};
 use crate::features::{FeatureColumn, FeatureTable};
 use crate::models::{Model, Predictions};
 
+/// How many shuffled tables are predicted at a time, of which the shuffled columns are held.
+const AT_ONCE: usize = 24;
+
+/// Features that may differ between the tables that are predicted at a time: the boosting library keeps the values of so
+/// many at hand.
+const GROUP_FEATURES: usize = 8;
+
 /// How importance is measured.
 pub struct Permutation<'a> {
     /// The metric's name, for messages.
@@ -40,7 +47,7 @@ pub struct Importance {
 pub fn importance(
     model: &Model,
     columns: &[RawColumn],
-    table: FeatureTable,
+    table: &FeatureTable,
     how: &Permutation<'_>,
     go_on: GoOn<'_>,
 ) -> Result<(f64, Vec<Importance>), ExplainError> {
@@ -48,45 +55,79 @@ pub fn importance(
         return Err(ExplainError::Empty);
     }
     let undefined = || ExplainError::Metric(how.metric.to_owned());
-    let as_is = (how.measure)(&model.predict(&table)?).ok_or_else(undefined)?;
+    let as_is = (how.measure)(&model.predict(table)?).ok_or_else(undefined)?;
     let sign = if how.higher_is_better { 1.0 } else { -1.0 };
     let repeats = how.repeats.max(1);
-    let mut table = table;
     let mut importances = Vec::with_capacity(columns.len());
-    let mut order: Vec<usize> = Vec::with_capacity(table.rows);
-    for (number, column) in columns.iter().enumerate() {
-        let kept: Vec<FeatureColumn> = column
-            .features
+    for group in groups(columns) {
+        let features: Vec<usize> = group
             .iter()
-            .map(|feature| table.columns[*feature].clone())
+            .flat_map(|column| &column.features)
+            .copied()
             .collect();
-        let mut losses = Vec::new();
-        for repeat in 0..repeats {
-            order.clear();
-            order.extend(0..table.rows);
-            Random::new(how.seed, &column.name, u64::from(repeat)).shuffle(&mut order);
-            for (feature, values) in column.features.iter().zip(&kept) {
-                table.columns[*feature] = taken(values, &order);
+        let mut losses = vec![Vec::new(); group.len()];
+        let all: Vec<u32> = (0..repeats).collect();
+        for some in all.chunks((AT_ONCE / group.len()).max(1)) {
+            let mut variants = Vec::with_capacity(group.len() * some.len());
+            for (column, repeat) in group
+                .iter()
+                .flat_map(|column| some.iter().map(move |repeat| (column, repeat)))
+            {
+                let mut order: Vec<usize> = (0..table.rows).collect();
+                Random::new(how.seed, &column.name, u64::from(*repeat)).shuffle(&mut order);
+                let of_feature = |feature: &usize| match column.features.contains(feature) {
+                    true => taken(&table.columns[*feature], &order),
+                    false => table.columns[*feature].clone(),
+                };
+                variants.push(features.iter().map(of_feature).collect());
             }
-            let shuffled = (how.measure)(&model.predict(&table)?).ok_or_else(undefined)?;
-            losses.push(sign * (as_is - shuffled));
+            let predicted = model.predict_variants(table, &features, &variants)?;
+            for (losses, of_column) in losses.iter_mut().zip(predicted.chunks(some.len())) {
+                for predictions in of_column {
+                    let shuffled = (how.measure)(predictions).ok_or_else(undefined)?;
+                    losses.push(sign * (as_is - shuffled));
+                }
+            }
             #[expect(clippy::cast_precision_loss, reason = "a share of the work")]
-            let share = (number as f64 + f64::from(repeat + 1) / f64::from(repeats)) / columns.len() as f64;
+            let share = {
+                let of_group = group.len() as f64 * losses[0].len() as f64 / f64::from(repeats);
+                (importances.len() as f64 + of_group) / columns.len() as f64
+            };
             if !go_on(share) {
                 return Err(ExplainError::Stopped);
             }
         }
-        for (feature, values) in column.features.iter().zip(kept) {
-            table.columns[*feature] = values;
-        }
-        let mean = losses.iter().sum::<f64>() / f64::from(repeats);
-        let variance = losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / f64::from(repeats);
-        importances.push(Importance {
-            mean,
-            sd: variance.sqrt(),
-        });
+        importances.extend(losses.iter().map(|losses| importance_of(losses)));
     }
     Ok((as_is, importances))
+}
+
+/// Neighbours, as many as have few features together: trees are walked once for all columns of a group.
+fn groups(columns: &[RawColumn]) -> Vec<&[RawColumn]> {
+    let mut groups = Vec::new();
+    let mut start = 0;
+    while start < columns.len() {
+        let mut features = 0;
+        let fits = |column: &&RawColumn| {
+            features += column.features.len();
+            features <= GROUP_FEATURES
+        };
+        let count = columns[start..].iter().take_while(fits).count().max(1);
+        groups.push(&columns[start..start + count]);
+        start += count;
+    }
+    groups
+}
+
+fn importance_of(losses: &[f64]) -> Importance {
+    #[expect(clippy::cast_precision_loss, reason = "repeats are few")]
+    let count = losses.len() as f64;
+    let mean = losses.iter().sum::<f64>() / count;
+    let variance = losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / count;
+    Importance {
+        mean,
+        sd: variance.sqrt(),
+    }
 }
 
 fn taken(values: &FeatureColumn, order: &[usize]) -> FeatureColumn {

@@ -126,12 +126,12 @@ fn a_column_that_does_nothing_is_not_missed() {
         repeats: 3,
         seed: 5,
     };
-    let (as_is, found) = importance(&model, &columns, table.clone(), &how, &mut |_| true).expect("works");
+    let (as_is, found) = importance(&model, &columns, &table, &how, &mut |_| true).expect("works");
     assert!(as_is < 1e-3, "{as_is}");
     assert!(found[0].mean > found[1].mean && found[1].mean > 5.0, "{found:?}");
     assert!(found[2].mean.abs() < 1e-3, "{found:?}");
     // By the column's name and the repeat alone: other columns and their number do not matter.
-    let (_, alone) = importance(&model, &columns[1..2], table, &how, &mut |_| true).expect("works");
+    let (_, alone) = importance(&model, &columns[1..2], &table, &how, &mut |_| true).expect("works");
     assert_eq!(alone[0], found[1]);
 }
 
@@ -145,7 +145,7 @@ fn a_metric_that_is_not_defined_is_an_error() {
         repeats: 1,
         seed: 5,
     };
-    let error = importance(&model, &raw_columns(&features), table, &how, &mut |_| true);
+    let error = importance(&model, &raw_columns(&features), &table, &how, &mut |_| true);
     assert_eq!(error, Err(ExplainError::Metric("auc".into())));
 }
 

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::delong::Placements;
 use super::{Interval, Judged, Rows, metrics_of};
+use crate::dataset::Task;
+use crate::pool;
 
 /// Of the normal distribution: 95 % lie within so many standard deviations.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -43,9 +46,13 @@ impl Judged<'_> {
     pub fn intervals(&self, seed: u64) -> BTreeMap<&'static str, Interval> {
         let metrics: Vec<_> = metrics_of(self.task()).collect();
         let values = self.measure(&self.weights);
-        let drawn = Draws::new(self, seed);
-        let samples: Vec<Vec<Option<f64>>> = drawn.map(|weights| self.measure(weights));
-        let centre = self.measure(&drawn.sample);
+        let sample = sample_of(self.rows(), seed);
+        let scale = sample.scale(self.rows());
+        let drawn = self.taken(&sample);
+        let drawn = drawn.judged();
+        let samples: Vec<Vec<Option<f64>>> =
+            resampled(&drawn.weights, seed, |weights| drawn.measure(weights));
+        let centre = drawn.measure(&drawn.weights);
         let mut intervals = BTreeMap::new();
         for (at, metric) in metrics.iter().enumerate() {
             let Some(value) = values[at] else { continue };
@@ -59,7 +66,7 @@ impl Judged<'_> {
                     .iter()
                     .filter_map(|sample| Some(sample[at]? - centre[at]?))
                     .collect();
-                around(value, deviations, drawn.scale)
+                around(value, deviations, scale)
             });
             if let Some(Interval { low, high }) = found {
                 let (least, most) = metric.range;
@@ -96,11 +103,15 @@ impl Judged<'_> {
             _ => None,
         };
         let interval = exact.or_else(|| {
-            let drawn = Draws::new(self, seed);
-            let gap = |weights: &[f64]| Some(self.measure(weights)[at]? - other.measure(weights)[at]?);
-            let centre = gap(&drawn.sample)?;
-            let deviations = drawn.map(gap).into_iter().flatten().map(|g| g - centre).collect();
-            around(difference, deviations, drawn.scale)
+            let sample = sample_of(self.rows(), seed);
+            let scale = sample.scale(self.rows());
+            let (ours, others) = (self.taken(&sample), other.taken(&sample));
+            let (ours, others) = (ours.judged(), others.judged());
+            let gap = |weights: &[f64]| Some(ours.measure(weights)[at]? - others.measure(weights)[at]?);
+            let centre = gap(&ours.weights)?;
+            let deviations = resampled(&ours.weights, seed, gap);
+            let deviations = deviations.into_iter().flatten().map(|g| g - centre).collect();
+            around(difference, deviations, scale)
         });
         Some(Comparison {
             value,
@@ -174,51 +185,98 @@ fn around(value: f64, mut deviations: Vec<f64>, scale: f64) -> Option<Interval> 
     })
 }
 
-/// Rows drawn with replacement, as weights.
-struct Draws {
-    /// The rows' weights, 0 for those that are not in the sample.
-    sample: Vec<f64>,
-    /// By which deviations are to be scaled.
-    scale: f64,
-    seed: u64,
+/// Which rows are drawn from, in their order; none if all are.
+struct Sample(Option<Vec<usize>>);
+
+fn sample_of(rows: usize, seed: u64) -> Sample {
+    if rows <= MOST_ROWS {
+        return Sample(None);
+    }
+    // The rows with the smallest random numbers: a sample without replacement.
+    let mut random = SplitMix64(seed ^ 0x7361_6d70_6c65_0001);
+    let mut keys: Vec<(u64, usize)> = (0..rows).map(|row| (random.next(), row)).collect();
+    keys.select_nth_unstable(MOST_ROWS);
+    let mut sample: Vec<usize> = keys[..MOST_ROWS].iter().map(|(_, row)| *row).collect();
+    sample.sort_unstable();
+    Sample(Some(sample))
 }
 
-impl Draws {
-    fn new(judged: &Judged<'_>, seed: u64) -> Self {
-        let rows = judged.rows();
-        if rows <= MOST_ROWS {
-            return Self {
-                sample: judged.weights.clone(),
-                scale: 1.0,
-                seed,
-            };
-        }
-        // The rows with the smallest random numbers: a sample without replacement.
-        let mut random = SplitMix64(seed ^ 0x7361_6d70_6c65_0001);
-        let mut keys: Vec<(u64, usize)> = (0..rows).map(|row| (random.next(), row)).collect();
-        keys.select_nth_unstable(MOST_ROWS);
-        let mut sample = vec![0.0; rows];
-        for (_, row) in &keys[..MOST_ROWS] {
-            sample[*row] = judged.weights[*row];
-        }
+impl Sample {
+    /// By which deviations are to be scaled.
+    fn scale(&self, rows: usize) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 rows")]
-        let scale = (MOST_ROWS as f64 / rows as f64).sqrt();
-        Self { sample, scale, seed }
+        match &self.0 {
+            None => 1.0,
+            Some(sample) => (sample.len() as f64 / rows as f64).sqrt(),
+        }
     }
+}
 
-    /// What `measure` says of each resample.
-    fn map<T>(&self, measure: impl Fn(&[f64]) -> T) -> Vec<T> {
-        let mut weights = vec![0.0; self.sample.len()];
-        (0..RESAMPLES)
-            .map(|n| {
-                let mut random = SplitMix64(self.seed.wrapping_add(n.wrapping_mul(0xd134_2543_de82_ef95)));
-                for (weight, base) in weights.iter_mut().zip(&self.sample) {
-                    *weight = if *base > 0.0 { base * random.poisson() } else { 0.0 };
-                }
-                measure(&weights)
-            })
-            .collect()
+/// Some rows of what was judged.
+struct Taken {
+    task: Task,
+    classes: usize,
+    values: Vec<f64>,
+    target: Vec<f32>,
+    weights: Vec<f64>,
+}
+
+impl Taken {
+    fn judged(&self) -> Judged<'_> {
+        Judged {
+            rows: Rows::new(self.task, self.classes, &self.values, &self.target),
+            weights: self.weights.clone(),
+            is_weighted: true,
+        }
     }
+}
+
+impl Judged<'_> {
+    fn taken(&self, sample: &Sample) -> Taken {
+        let (values, target) = self.rows.parts();
+        let outputs = values.len() / self.rows();
+        let taken = |rows: &mut dyn Iterator<Item = usize>| {
+            let (mut some_values, mut some_target, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+            for row in rows {
+                some_values.extend_from_slice(&values[row * outputs..(row + 1) * outputs]);
+                some_target.push(target[row]);
+                weights.push(self.weights[row]);
+            }
+            (some_values, some_target, weights)
+        };
+        let (values, target, weights) = match &sample.0 {
+            None => taken(&mut (0..self.rows())),
+            Some(sample) => taken(&mut sample.iter().copied()),
+        };
+        Taken {
+            task: self.task(),
+            classes: outputs,
+            values,
+            target,
+            weights,
+        }
+    }
+}
+
+/// What `measure` says of each resample: rows drawn with replacement, as weights. Every resample has random numbers of
+/// its own, so that it does not matter which thread draws it.
+fn resampled<T: Send>(weights: &[f64], seed: u64, measure: impl Fn(&[f64]) -> T + Sync) -> Vec<T> {
+    let resample = |drawn: &mut Vec<f64>, n: u64| {
+        let mut random = SplitMix64(seed.wrapping_add(n.wrapping_mul(0xd134_2543_de82_ef95)));
+        drawn.clear();
+        let counted = |base: &f64| if *base > 0.0 { base * random.poisson() } else { 0.0 };
+        drawn.extend(weights.iter().map(counted));
+        measure(drawn)
+    };
+    let on_threads = pool::shared(|| {
+        let draws = (0..RESAMPLES).into_par_iter();
+        draws.map_init(Vec::new, resample).collect()
+    });
+    // A machine that cannot start threads is slow, and not wrong.
+    on_threads.unwrap_or_else(|_| {
+        let mut drawn = Vec::new();
+        (0..RESAMPLES).map(|n| resample(&mut drawn, n)).collect()
+    })
 }
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).

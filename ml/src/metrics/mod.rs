@@ -179,6 +179,26 @@ enum Rows<'a> {
     Regression(Regression<'a>),
 }
 
+impl<'a> Rows<'a> {
+    /// Of what was checked.
+    fn new(task: Task, classes: usize, values: &'a [f64], target: &'a [f32]) -> Self {
+        match task {
+            Task::Binary => Self::Binary(Binary::new(values, target)),
+            Task::Multiclass => Self::Multiclass(Multiclass::new(values, target, classes)),
+            Task::Regression => Self::Regression(Regression::new(values, target)),
+        }
+    }
+
+    /// The predicted values and the target that they were made of.
+    fn parts(&self) -> (&'a [f64], &'a [f32]) {
+        match self {
+            Self::Binary(rows) => (rows.probabilities, rows.target),
+            Self::Multiclass(rows) => (rows.probabilities, rows.target),
+            Self::Regression(rows) => (rows.predicted, rows.target),
+        }
+    }
+}
+
 impl<'a> Judged<'a> {
     /// `values` are the positive class' probabilities, those of all classes row by row, or numbers: what
     /// [`crate::models::Predictions::values`] holds.
@@ -188,11 +208,7 @@ impl<'a> Judged<'a> {
             Task::Binary | Task::Regression => 1,
         };
         check(values, truth, outputs)?;
-        let rows = match truth.task {
-            Task::Binary => Rows::Binary(Binary::new(values, truth.target)),
-            Task::Multiclass => Rows::Multiclass(Multiclass::new(values, truth.target, truth.classes)),
-            Task::Regression => Rows::Regression(Regression::new(values, truth.target)),
-        };
+        let rows = Rows::new(truth.task, truth.classes, values, truth.target);
         let weights = match truth.weights {
             None => vec![1.0; truth.target.len()],
             Some(weights) => weights.iter().copied().map(f64::from).collect(),

@@ -8,7 +8,8 @@ use super::ratio;
 /// Rows of several classes.
 #[derive(Debug, Clone)]
 pub(super) struct Multiclass<'a> {
-    probabilities: &'a [f64],
+    pub(super) probabilities: &'a [f64],
+    pub(super) target: &'a [f32],
     classes: usize,
     /// Row by row: the true class, and the most probable one.
     pairs: Vec<(u32, u32)>,
@@ -44,6 +45,7 @@ impl<'a> Multiclass<'a> {
             .unzip();
         Self {
             probabilities,
+            target,
             classes,
             pairs,
             losses,

@@ -42,25 +42,30 @@ pub(super) fn check_columns(features: &[Feature], table: &FeatureTable) -> Resul
         )));
     }
     for (feature, column) in features.iter().zip(&table.columns) {
-        let fits = matches!(
-            (&feature.values, column),
-            (FeatureValues::Numeric { .. }, FeatureColumn::Numeric(_))
-                | (FeatureValues::Category { .. }, FeatureColumn::Category(_))
-        );
-        if !fits {
-            return Err(ModelError::Refused(format!(
-                "feature {}: numbers where the model needs categories, or the other way round: apply the feature program that it was trained with",
-                feature.name
-            )));
-        }
-        if column.len() != table.rows {
-            return Err(ModelError::Refused(format!(
-                "feature {}: {} values for {} rows",
-                feature.name,
-                column.len(),
-                table.rows
-            )));
-        }
+        check_column(feature, column, table.rows)?;
+    }
+    Ok(())
+}
+
+/// Refuses a column that is not of the feature's kind, or not of so many rows.
+pub(super) fn check_column(feature: &Feature, column: &FeatureColumn, rows: usize) -> Result<(), ModelError> {
+    let fits = matches!(
+        (&feature.values, column),
+        (FeatureValues::Numeric { .. }, FeatureColumn::Numeric(_))
+            | (FeatureValues::Category { .. }, FeatureColumn::Category(_))
+    );
+    if !fits {
+        return Err(ModelError::Refused(format!(
+            "feature {}: numbers where the model needs categories, or the other way round: apply the feature program that it was trained with",
+            feature.name
+        )));
+    }
+    if column.len() != rows {
+        return Err(ModelError::Refused(format!(
+            "feature {}: {} values for {rows} rows",
+            feature.name,
+            column.len(),
+        )));
     }
     Ok(())
 }
@@ -69,22 +74,36 @@ pub(super) fn check_columns(features: &[Feature], table: &FeatureTable) -> Resul
 fn fill(out: &mut [f32], inputs: &[Input], table: &FeatureTable, rows: impl Iterator<Item = usize> + Clone) {
     let width = inputs.len();
     for (at, (input, column)) in inputs.iter().zip(&table.columns).enumerate() {
-        let cells = out.iter_mut().skip(at).step_by(width);
-        match column {
-            FeatureColumn::Numeric(values) => {
-                for (cell, row) in cells.zip(rows.clone()) {
-                    let value = values[row];
-                    *cell = if value.is_finite() { value } else { f32::NAN };
-                }
+        fill_column(
+            out.iter_mut().skip(at).step_by(width),
+            *input,
+            column,
+            rows.clone(),
+        );
+    }
+}
+
+/// Writes a column's values of `rows` into `cells`.
+pub(super) fn fill_column<'a>(
+    cells: impl Iterator<Item = &'a mut f32>,
+    input: Input,
+    column: &FeatureColumn,
+    rows: impl Iterator<Item = usize>,
+) {
+    match column {
+        FeatureColumn::Numeric(values) => {
+            for (cell, row) in cells.zip(rows) {
+                let value = values[row];
+                *cell = if value.is_finite() { value } else { f32::NAN };
             }
-            FeatureColumn::Category(codes) => {
-                let levels = match input {
-                    Input::Levels(levels) => *levels,
-                    Input::Number => 0,
-                };
-                for (cell, row) in cells.zip(rows.clone()) {
-                    *cell = category(codes[row], levels);
-                }
+        }
+        FeatureColumn::Category(codes) => {
+            let levels = match input {
+                Input::Levels(levels) => levels,
+                Input::Number => 0,
+            };
+            for (cell, row) in cells.zip(rows) {
+                *cell = category(codes[row], levels);
             }
         }
     }

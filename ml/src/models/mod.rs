@@ -5,7 +5,6 @@ mod checks;
 mod file;
 mod linear;
 mod matrix;
-mod pool;
 mod ubjson;
 pub mod weights;
 
@@ -14,7 +13,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Task;
-use crate::features::{Feature, FeatureTable};
+use crate::features::{Feature, FeatureColumn, FeatureTable};
+use crate::pool::PoolError;
 
 use boosted::Trees;
 use linear::Coefficients;
@@ -149,6 +149,12 @@ pub enum ModelError {
     Dropped,
 }
 
+impl From<PoolError> for ModelError {
+    fn from(error: PoolError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
 /// Predictions of some rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
@@ -253,6 +259,56 @@ impl Model {
             Body::Linear(linear) => linear.margins(&self.features, features)?,
             Body::Trees(trees) => trees.margins(&self.features, features)?,
         };
+        Ok(self.predictions(margins))
+    }
+
+    /// The predictions of tables that differ from `table` in these `features` only: those of the first have the first of
+    /// `variants`, a column for each of the features, and so on. They have the bits that [`Model::predict`] gives for
+    /// each table; trees are walked once for all of them, and part ways only where they ask for one of the features.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Model::predict`].
+    ///
+    /// # Panics
+    ///
+    /// If a variant has not one column for each of the features, or there is no such feature.
+    pub fn predict_variants(
+        &self,
+        table: &FeatureTable,
+        features: &[usize],
+        variants: &[Vec<FeatureColumn>],
+    ) -> Result<Vec<Predictions>, ModelError> {
+        matrix::check_columns(&self.features, table)?;
+        for variant in variants {
+            assert_eq!(variant.len(), features.len(), "a column for each feature");
+            for (feature, column) in features.iter().zip(variant) {
+                matrix::check_column(&self.features[*feature], column, table.rows)?;
+            }
+        }
+        let margins = match &self.body {
+            Body::Linear(linear) => {
+                let mut varied = table.clone();
+                let mut of_variant = |variant: &Vec<FeatureColumn>| {
+                    for (feature, column) in features.iter().zip(variant) {
+                        varied.columns[*feature].clone_from(column);
+                    }
+                    linear.margins(&self.features, &varied)
+                };
+                variants
+                    .iter()
+                    .map(&mut of_variant)
+                    .collect::<Result<Vec<_>, _>>()?
+            }
+            Body::Trees(trees) => trees.margins_of_variants(&self.features, table, features, variants)?,
+        };
+        Ok(margins
+            .into_iter()
+            .map(|margins| self.predictions(margins))
+            .collect())
+    }
+
+    fn predictions(&self, margins: Vec<f64>) -> Predictions {
         let outputs = self.outputs();
         let values = match self.task {
             Task::Regression => margins.clone(),
@@ -263,11 +319,11 @@ impl Model {
                 values
             }
         };
-        Ok(Predictions {
+        Predictions {
             outputs,
             margins,
             values,
-        })
+        }
     }
 
     /// Shapley values of every feature in margin space: a row's contributions and the base add up to its margin.

@@ -14,7 +14,8 @@ use hessboost::training::Trainer;
 use super::{Grown, Trees, refused};
 use crate::dataset::Task;
 use crate::models::matrix::{self, Input};
-use crate::models::{Examples, GoOn, Hyperparameters, ModelError, Problem, Watch, pool};
+use crate::models::{Examples, GoOn, Hyperparameters, ModelError, Problem, Watch};
+use crate::pool;
 
 /// Histogram bins of a numeric feature. One byte holds a bin, and LightGBM's default is one less.
 const BINS: usize = 256;

@@ -4,21 +4,27 @@
 mod grow;
 
 use std::io::Read;
+use std::ops::Range;
 
 use hessboost::data::DMatrix;
 use hessboost::error::HessboostError;
-use hessboost::model::{BoostedModel, Iterations, ModelFormat};
+use hessboost::model::{BoostedModel, Iterations, ModelFormat, RowVariants};
+use rayon::prelude::*;
 
 pub(super) use grow::train;
 
 #[cfg(test)]
 use super::matrix::Input;
-use super::{Contributions, ModelError, matrix, pool};
+use super::{Contributions, ModelError, matrix};
 use crate::dataset::Task;
-use crate::features::{Feature, FeatureTable};
+use crate::features::{Feature, FeatureColumn, FeatureTable};
+use crate::pool;
 
 /// Rows that are laid out at a time for predictions.
 const BLOCK_ROWS: usize = 16_384;
+
+/// Rows whose variants a thread predicts before it takes others.
+const PART_ROWS: usize = 512;
 
 /// Rows up to which predicting on the caller's thread is faster than waking another; the library starts no threads of
 /// its own for so few.
@@ -81,6 +87,58 @@ impl Trees {
             work()?;
         } else {
             pool::shared(work)??;
+        }
+        Ok(margins)
+    }
+
+    /// Margins of tables that differ from `table` in `varied` only, by variant, row by row.
+    pub(super) fn margins_of_variants(
+        &self,
+        features: &[Feature],
+        table: &FeatureTable,
+        varied: &[usize],
+        variants: &[Vec<FeatureColumn>],
+    ) -> Result<Vec<Vec<f64>>, ModelError> {
+        let inputs = matrix::inputs(features);
+        let (outputs, width) = (self.outputs(), inputs.len());
+        let of_part = |rows: Range<usize>| -> Result<Vec<f32>, ModelError> {
+            let mut bases = Vec::new();
+            matrix::block(&mut bases, &inputs, table, rows.clone());
+            // By row, then variant, then feature.
+            let row_values = variants.len() * varied.len();
+            let mut values = vec![0.0; rows.len() * row_values];
+            for (at, (column, feature)) in variants.iter().flatten().zip(varied.iter().cycle()).enumerate() {
+                let cells = values.iter_mut().skip(at).step_by(row_values);
+                matrix::fill_column(cells, inputs[*feature], column, rows.clone());
+            }
+            let row_margins = variants.len() * outputs;
+            let mut margins = vec![0.0; rows.len() * row_margins];
+            let of_rows = bases.chunks_exact(width).zip(values.chunks_exact(row_values));
+            for ((base, values), margins) in of_rows.zip(margins.chunks_exact_mut(row_margins)) {
+                RowVariants::new(base, varied, values)
+                    .and_then(|rows| {
+                        self.model
+                            .predict_margin_variants_into(&rows, Iterations::Best, margins)
+                    })
+                    .map_err(|e| refused(&e))?;
+            }
+            Ok(margins)
+        };
+        let starts: Vec<usize> = (0..table.rows).step_by(PART_ROWS).collect();
+        let parts = pool::shared(|| {
+            starts
+                .par_iter()
+                .map(|start| of_part(*start..(start + PART_ROWS).min(table.rows)))
+                .collect::<Result<Vec<_>, _>>()
+        })??;
+        let mut margins = vec![Vec::with_capacity(table.rows * outputs); variants.len()];
+        for row in parts
+            .iter()
+            .flat_map(|part| part.chunks_exact(variants.len() * outputs))
+        {
+            for (margins, row) in margins.iter_mut().zip(row.chunks_exact(outputs)) {
+                margins.extend(row.iter().map(|margin| f64::from(*margin)));
+            }
         }
         Ok(margins)
     }
@@ -195,8 +253,8 @@ pub(super) fn margins_of_export(bytes: &[u8], table: &FeatureTable) -> Vec<f64> 
         .columns
         .iter()
         .map(|column| match column {
-            crate::features::FeatureColumn::Numeric(_) => Input::Number,
-            crate::features::FeatureColumn::Category(_) => Input::Levels(u32::MAX),
+            FeatureColumn::Numeric(_) => Input::Number,
+            FeatureColumn::Category(_) => Input::Levels(u32::MAX),
         })
         .collect();
     let rows = matrix::rows(&inputs, table, None);

@@ -12,9 +12,10 @@ mod newton;
 #[cfg(test)]
 mod tests;
 
-use super::{Contributions, Examples, GoOn, ModelError, Problem, Watch, outputs, pool};
+use super::{Contributions, Examples, GoOn, ModelError, Problem, Watch, outputs};
 use crate::dataset::Task;
 use crate::features::{Feature, FeatureColumn, FeatureTable, FeatureValues, LinearDesign, MISSING};
+use crate::pool;
 
 /// The most coefficients, all classes together: 400 MB of them, and a few times that while they are searched for.
 const MAX_COEFFICIENTS: usize = 50_000_000;

@@ -117,6 +117,39 @@ fn a_row_is_predicted_alike_alone_and_among_others() {
     }
 }
 
+/// More rows than a thread takes at a time.
+#[test]
+fn variants_are_predicted_as_the_tables_they_stand_for() {
+    for task in TASKS {
+        let train = data(task, 1_300, 15);
+        let others = data(task, 1_300, 16);
+        for told in ALL {
+            let model = trained(&told(), &train.problem(task), train.examples());
+            // The last feature and the first one, of other rows: and of the last rows first.
+            let features = [2, 0];
+            let backwards: Vec<usize> = (0..1_300).rev().collect();
+            let variants = [&others.table, &others.table.take(&backwards), &train.table]
+                .map(|table| features.map(|feature| table.columns[feature].clone()).to_vec());
+            let found = model
+                .predict_variants(&train.table, &features, &variants)
+                .expect("predicts");
+            assert_eq!(found.len(), 3);
+            for (found, variant) in found.iter().zip(&variants) {
+                let mut table = train.table.clone();
+                for (feature, column) in features.iter().zip(variant) {
+                    table.columns[*feature].clone_from(column);
+                }
+                assert_eq!(
+                    *found,
+                    model.predict(&table).expect("predicts"),
+                    "{} {task:?}",
+                    model.kind()
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn weights_count_rows() {
     for task in TASKS {

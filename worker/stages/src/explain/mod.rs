@@ -180,7 +180,7 @@ fn permute(
     let (value, importances) = explain::importance(
         model,
         &rows.columns,
-        rows.table.take(&indices),
+        &rows.table.take(&indices),
         &how,
         &mut part(context, 0.4, 0.85),
     )
