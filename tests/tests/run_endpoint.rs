@@ -48,6 +48,18 @@ fn attempts(answer: &Answer, stage: &str, outcome: &str) -> f64 {
 }
 
 #[test]
+fn a_second_pool_on_a_machine_takes_another_port() {
+    let fleet = Fleet::new();
+    let start = || fleet.pool("noop").with_metrics_at_the_usual_port().start();
+    let (one, two) = (start(), start());
+    assert_ne!(one.address(), two.address());
+    assert_eq!(
+        (one.get("/healthz").status, two.get("/healthz").status),
+        (200, 200)
+    );
+}
+
+#[test]
 fn metrics_agree_with_the_runs() {
     let fleet = Fleet::new();
     let pool = fleet.pool("noop,flaky,sleep").start();

@@ -1,5 +1,6 @@
 //! One process put together: from settings to pools, and back out in good order.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,7 +144,13 @@ pub async fn start(
     // Before the first receive: a stage that is paused already is not touched.
     background::read_pauses(worker).await;
     if let Some(address) = settings.metrics_addr {
-        let endpoint = Endpoint::bind(address).await?;
+        let endpoint = match Endpoint::bind(address).await {
+            // Several pools on one machine are the usual case, and only one of them has the usual port.
+            Err(EndpointError::InUse(_)) if !settings.metrics_addr_is_given => {
+                Endpoint::bind(SocketAddr::new(address.ip(), 0)).await?
+            }
+            bound => bound?,
+        };
         tracing::info!("metrics and health on http://{}", endpoint.address());
         // They are shown to the very end of the process: a drain is worth watching.
         let serving = endpoint.serve(

@@ -11,6 +11,7 @@ pub struct PoolBuilder<'a> {
     fleet: &'a Fleet,
     name: String,
     command: Command,
+    has_own_port: bool,
 }
 
 impl<'a> PoolBuilder<'a> {
@@ -28,7 +29,15 @@ impl<'a> PoolBuilder<'a> {
             fleet,
             name: format!("pool of {stages}"),
             command,
+            has_own_port: true,
         }
+    }
+
+    /// With its metrics where they are unless somebody says otherwise.
+    #[must_use]
+    pub fn with_metrics_at_the_usual_port(mut self) -> Self {
+        self.has_own_port = false;
+        self
     }
 
     /// What it is called when a test fails.
@@ -50,8 +59,10 @@ impl<'a> PoolBuilder<'a> {
         if !self.command.get_args().any(|argument| argument == "--lease") {
             self.command.args(["--lease", SHORT_LEASE]);
         }
-        self.command
-            .args(["--metrics-addr", "127.0.0.1:0", "--log-format", "json"]);
+        self.command.args(["--log-format", "json"]);
+        if self.has_own_port {
+            self.command.args(["--metrics-addr", "127.0.0.1:0"]);
+        }
         // Killed workers leave their folders behind; these go with the fleet's.
         self.command.arg("--scratch").arg(self.fleet.scratch());
         Pool {

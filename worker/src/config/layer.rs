@@ -69,7 +69,7 @@ layer! {
     #[arg(value_name = "FOLDER,…")]
     source_folders "FLEETLINE_SOURCE_FOLDERS": Folders,
     /// Where /metrics, /healthz and /readyz are, as 127.0.0.1:9464; port 0 is any, "off" is nowhere
-    /// [default: 127.0.0.1:9464 for a pool, off for a run]
+    /// [default: 127.0.0.1:9464 for a pool, or any free port if that is taken; off for a run]
     #[arg(value_name = "ADDRESS")]
     metrics_addr "FLEETLINE_METRICS_ADDR": MetricsAddr,
     /// How log lines look: "auto" is text on a terminal and JSON elsewhere [default: auto]

@@ -104,6 +104,8 @@ pub struct Settings {
     pub source_folders: Vec<PathBuf>,
     /// Where metrics are shown, if they are.
     pub metrics_addr: Option<SocketAddr>,
+    /// Whether no other port will do: somebody named the address.
+    pub metrics_addr_is_given: bool,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines there are.
@@ -175,6 +177,7 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
             ),
         });
     }
+    let metrics_addr_is_given = given.metrics_addr.is_some();
     let metrics_addr = given.metrics_addr.unwrap_or(match mode {
         Mode::Pool => MetricsAddr::DEFAULT,
         Mode::Run => MetricsAddr::Off,
@@ -192,6 +195,7 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         scratch: given.scratch.unwrap_or_else(|| machine.temp_dir.clone()),
         source_folders: given.source_folders.unwrap_or_default().0,
         metrics_addr: metrics_addr.address(),
+        metrics_addr_is_given,
         log_format: given.log_format.unwrap_or_default(),
         log: given.log.unwrap_or_default(),
         worker_id: given.worker_id,

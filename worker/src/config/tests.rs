@@ -64,6 +64,9 @@ fn defaults_follow_from_machine_and_mode() {
         settings.metrics_addr,
         Some(SocketAddr::from(([127, 0, 0, 1], 9464)))
     );
+    assert!(!settings.metrics_addr_is_given);
+    let named = resolved(&["--metrics-addr", "127.0.0.1:9464"], "").expect("is an address");
+    assert!(named.metrics_addr_is_given);
     assert!(!settings.test_stages);
     let run = resolve(Layer::default(), Layer::default(), Mode::Run, &machine()).expect("needs nothing");
     assert_eq!(run.metrics_addr, None);
