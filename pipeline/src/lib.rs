@@ -25,6 +25,7 @@ pub mod ports;
 pub mod protocol;
 mod queue_name;
 pub mod registry;
+pub mod results;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod spec;

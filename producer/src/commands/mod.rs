@@ -10,6 +10,7 @@ pub mod list;
 pub mod logs;
 pub mod models;
 pub mod pause;
+mod results;
 pub mod resume;
 pub mod show;
 pub mod submit;

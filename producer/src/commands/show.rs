@@ -7,13 +7,14 @@ use pipeline::{RunId, Timestamp};
 use serde::Serialize;
 
 use crate::commands::list::took;
+use crate::commands::results::{self, ResultsView, results_of};
 use crate::exit::{Exit, Failure};
 use crate::render::{Cell, Table, ago, duration, printable, size, until};
 use crate::session::Session;
 use crate::view::{CacheView, RunView, StepView, state, state_colour, status_colour};
 use crate::waiting::{self, Reason, ReasonView, Surroundings, why_waits};
 
-/// Show a run: its steps, and why it waits.
+/// Show a run: its steps, why it waits, and what came out.
 ///
 /// SPENT is how many crashes, passing failures and deaths of memory the step has used up of what it may. The row of a
 /// fanned-out step sums up its branches: all attempts, the longest duration, the largest memory, all artifacts. A
@@ -28,7 +29,8 @@ Examples:
 
 JSON: {run: {…, as in list}, steps: [{step, ordinal, stage, state, class, attempts, spent, branches, \
 duration_ms, peak_memory_bytes, cached, cache, cpu_ms, version, ready_at, started_at, lease_until, ended_at, artifacts, \
-fault}], waits: [{kind, text}]}. Steps come in the plan's order, each followed by its branches, which have \
+fault}], waits: [{kind, text}], metric, winner, candidates: [{name, kind, validation, test}], warnings: [{step, text}], \
+reports: [{step, path}]}. Steps come in the plan's order, each followed by its branches, which have \
 an ordinal. spent is {crash, transient, memory}, branches {total, settled, failed}, an artifact {name, \
 sha256, size_bytes}, cache {answer, differs, text} with the answers hit, miss and off, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
 backing_off, joining, paused, no_worker, queued, message_lost, larger_class, overdue, deadline.")]
@@ -46,6 +48,8 @@ struct View {
     run: RunView,
     steps: Vec<StepView>,
     waits: Vec<ReasonView>,
+    #[serde(flatten)]
+    results: ResultsView,
 }
 
 pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failure> {
@@ -54,6 +58,7 @@ pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failu
     let around = surroundings(session, &run, &branches).await?;
     let reasons = why_waits(&run, &branches, &around);
     let steps = StepView::all(&run, &branches);
+    let results = results_of(session, &run, &branches).await?;
     if session.output.is_json() {
         let waits = reasons.iter().map(|reason| ReasonView {
             kind: reason.kind(),
@@ -63,9 +68,11 @@ pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failu
             run: RunView::of(&run),
             steps,
             waits: waits.collect(),
+            results,
         })?;
     } else {
         print(session, &run, &steps, &reasons, args.branches, around.now)?;
+        results::print(session, &results)?;
     }
     Ok(Exit::Done)
 }

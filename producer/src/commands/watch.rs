@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use pipeline::{RunId, RunItem};
 
-use crate::commands::show::surroundings;
+use crate::commands::results::{self, results_of};
+use crate::commands::show::{branches_of, surroundings};
 use crate::exit::{Exit, Failure};
 use crate::render::{complain, printable};
 use crate::session::Session;
@@ -74,6 +75,10 @@ async fn follow(session: &Session, id: &RunId) -> Result<Exit, Failure> {
                 for change in changes(None, &run, now).into_iter().filter(|c| c.step.is_none()) {
                     session.output.line(&printable(&change.to_string()))?;
                 }
+            }
+            if !session.output.is_json() {
+                let branches = branches_of(session, &run).await?;
+                results::print(session, &results_of(session, &run, &branches).await?)?;
             }
             return Ok(exit);
         }

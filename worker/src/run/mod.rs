@@ -2,7 +2,6 @@
 
 mod progress;
 mod report;
-mod results;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::time::Duration;
 
 use pipeline::operate::{self, Submitted};
 use pipeline::ports::{Host, PortError};
+use pipeline::results;
 use pipeline::spec::{self, Kind, Setting};
 use pipeline::{RunId, RunItem, RunStatus, Spec};
 
@@ -187,7 +187,11 @@ pub async fn run(
     });
     let run = seen?;
     let branches = worker.backend.runs.load_branches(&run.id, None).await?;
-    let results = results::read(worker, &run).await;
+    let folder = tempfile::tempdir_in(worker.scratch.path()).map_err(RunError::Scratch)?;
+    let results = results::read(&*worker.backend.artifacts, &run, &branches, folder.path()).await;
+    for unread in &results.unread {
+        tracing::warn!(run.id = %run.id, "not shown: {unread}");
+    }
     Ok(Report::new(&run, &branches, results))
 }
 

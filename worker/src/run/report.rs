@@ -1,10 +1,9 @@
 //! What a finished run is told as to scripts: one JSON object. [`super::table`] shows it to people.
 
 use pipeline::item::{CacheNote, Measured};
+use pipeline::results::{Candidate, Evaluation, ReportPlace, Results, Warning};
 use pipeline::{BranchItem, RunItem, RunStatus, StepItem, StepName};
 use serde::Serialize;
-
-use super::results::{Candidate, Evaluation, ReportPlace, Results};
 
 /// A run as scripts read it. Field names are kept stable.
 #[derive(Debug, Serialize)]
@@ -38,6 +37,9 @@ pub struct Report {
     /// The model's version that it registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelReport>,
+    /// What its stages want people to know although they went on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// Where the reports for people are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<ReportPlace>,
@@ -106,7 +108,12 @@ pub struct BranchReport {
 impl Report {
     /// The report of `run`; `branches` are all of its branch items.
     pub fn new(run: &RunItem, branches: &[BranchItem], results: Results) -> Self {
-        let Results { evaluation, reports } = results;
+        let Results {
+            evaluation,
+            warnings,
+            reports,
+            unread: _,
+        } = results;
         let (metric, winner, candidates) = match evaluation {
             None => (None, None, Vec::new()),
             Some(Evaluation {
@@ -136,6 +143,7 @@ impl Report {
                 alias: registered.promoted.as_ref().map(ToString::to_string),
                 reason: registered.reason.clone(),
             }),
+            warnings,
             reports,
         }
     }

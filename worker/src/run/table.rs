@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::report::{Report, StepReport};
-use super::results::Candidate;
+use pipeline::results::Candidate;
 
 /// A cell that has nothing to say.
 const NOTHING: &str = "-";
@@ -30,6 +30,12 @@ impl fmt::Display for Report {
                 "\nmodel {} version {} registered {promoted}: {}",
                 model.name, model.version, model.reason
             )?;
+        }
+        if !self.warnings.is_empty() {
+            let mut rows = vec![vec!["WARNING".to_owned(), String::new()]];
+            rows.extend(self.warnings.iter().map(|w| vec![w.step.clone(), w.text.clone()]));
+            writeln!(f)?;
+            table(f, &rows, &[])?;
         }
         if !self.reports.is_empty() {
             let mut rows = vec![vec!["REPORT".to_owned(), String::new()]];
@@ -133,8 +139,8 @@ mod tests {
     use pipeline::spec::{Overrides, load};
     use pipeline::{RunStatus, StepState, Timestamp};
 
-    use super::super::results::{Evaluation, ReportPlace, Results};
     use super::*;
+    use pipeline::results::{Evaluation, ReportPlace, Results, Warning};
 
     fn report() -> Report {
         let text = "pipeline = \"p\"\n[[steps]]\nstage = \"extract\"\nparams = { sources = { f = \"f.csv\" }, label = \"l\" }\n";
@@ -178,6 +184,11 @@ mod tests {
                 metric: "auc".into(),
                 candidates: vec![candidate("boosting", Some(0.75)), candidate("linear", None)],
             }),
+            warnings: vec![Warning {
+                step: "transform".into(),
+                text: "tail is left out: it is the same in all rows of train".into(),
+            }],
+            unread: Vec::new(),
             reports: vec![ReportPlace {
                 step: "evaluate".into(),
                 path: "/x/report.html".into(),
@@ -198,6 +209,9 @@ boosting   boosting          0.7500    0.7000  winner
 linear     linear                 -    0.7000
 
 model flights version p-1 registered and promoted to champion: there was no champion
+
+WARNING
+transform  tail is left out: it is the same in all rows of train
 
 REPORT
 evaluate  /x/report.html

@@ -10,11 +10,14 @@
 //! | explain | [`EXPLANATION`], [`REPORT_HTML`] |
 //! | deploy | the package (see [`ml::package`]) |
 //! | predict | [`PREDICTIONS`] |
+//!
+//! Each of them may write [`WARNINGS`] as well.
 
 use std::path::{Path, PathBuf};
 
 use ml::dataset::Dataset;
 use ml::frame;
+use pipeline::results::WARNINGS;
 use pipeline::stage::{Assignment, Committed, Read, StageContext, StageError};
 use pipeline::{ArtifactName, Manifest, StepName};
 use polars::prelude::DataFrame;
@@ -37,7 +40,7 @@ pub(crate) const TRAINING: &str = "training.json";
 /// never cached.
 pub(crate) const TIME_LIMITED: &str = "time-limited";
 /// Metrics of every candidate.
-pub(crate) const EVALUATION: &str = "evaluation.json";
+pub(crate) use pipeline::results::EVALUATION;
 /// The winner and what the gates say.
 pub(crate) const VERDICT: &str = "verdict.json";
 /// Why the winner predicts as it does.
@@ -47,9 +50,12 @@ pub(crate) const QUARANTINE: &str = "quarantine.parquet";
 /// A stage's report for scripts.
 pub(crate) const REPORT_JSON: &str = "report.json";
 /// A stage's report for people.
-pub(crate) const REPORT_HTML: &str = "report.html";
+pub(crate) use pipeline::results::REPORT as REPORT_HTML;
 /// What was predicted.
 pub(crate) const PREDICTIONS: &str = "predictions.parquet";
+
+/// The most warnings of one stage.
+const MAX_WARNINGS: usize = 20;
 
 /// A part of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,6 +225,22 @@ pub(crate) fn write_json<T: Serialize>(
     value: &T,
 ) -> Result<(), StageError> {
     frame::write_json(&context.outputs.join(name), value).map_err(transient)
+}
+
+/// Writes what people should know although the stage goes on; nothing if there is nothing.
+pub(crate) fn write_warnings(
+    context: &StageContext<'_>,
+    mut warnings: Vec<String>,
+) -> Result<(), StageError> {
+    if warnings.is_empty() {
+        return Ok(());
+    }
+    if warnings.len() > MAX_WARNINGS {
+        let more = warnings.len() - (MAX_WARNINGS - 1);
+        warnings.truncate(MAX_WARNINGS - 1);
+        warnings.push(format!("{more} more are in the stage's report"));
+    }
+    write_json(context, WARNINGS, &warnings)
 }
 
 /// Writes bytes as an artifact.

@@ -61,6 +61,11 @@ impl Stage for Train {
         flow::write_json(context, TRAINING, &record)?;
         if record.time_limited {
             flow::write_bytes(context, TIME_LIMITED, &[])?;
+            let warning = format!(
+                "{}: its time budget ended the training after {} iterations",
+                record.name, record.iterations
+            );
+            flow::write_warnings(context, vec![warning])?;
         }
         context.progress(1.0);
         Ok(Outcome::Advance)

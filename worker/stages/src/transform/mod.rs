@@ -37,6 +37,8 @@ impl Stage for Transform {
         let bytes = program.to_bytes().map_err(permanent)?;
         flow::write_bytes(context, flow::PROGRAM, &bytes)?;
         flow::write_json(context, flow::FEATURES, &Summary::of(&program))?;
+        let left_out = program.notes().iter().filter(|note| note.what.is_left_out());
+        flow::write_warnings(context, left_out.map(ToString::to_string).collect())?;
         context.progress(1.0);
         Ok(Outcome::Advance)
     }

@@ -75,6 +75,9 @@ impl Stage for Validate {
             write_quarantine(context, params, &dataset, &checked)?;
         }
         flow::write_json(context, flow::REPORT_JSON, &checked.report)?;
+        if reasons.is_empty() {
+            flow::write_warnings(context, checked.report.warnings())?;
+        }
         let page = page::render(&checked.report, &reasons);
         flow::write_bytes(context, flow::REPORT_HTML, page.as_bytes())?;
         match reasons.is_empty() {

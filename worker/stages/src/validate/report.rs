@@ -29,6 +29,25 @@ pub(crate) struct Report {
     pub(crate) skew: Vec<Move>,
 }
 
+impl Report {
+    /// What people should know although the run goes on.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let broken = self.rules.iter().filter(|rule| rule.failed > 0);
+        let mut warnings: Vec<String> = broken.map(RuleResult::words).collect();
+        if self.quarantined > 0 {
+            warnings.push(format!(
+                "{} of {} rows were put aside",
+                self.quarantined, self.rows
+            ));
+        }
+        let moved = self.drift.iter().filter(|moved| moved.severity.is_some());
+        warnings.extend(moved.map(|Move { column, psi, .. }| {
+            format!("{column} has drifted away from the champion's training data: PSI {psi:.2}")
+        }));
+        warnings
+    }
+}
+
 /// What became of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,104 @@
+//! What a run's stages found out, as `show` and `watch` tell it.
+
+use pipeline::item::{BranchItem, RunItem};
+use pipeline::results::{Candidate, Evaluation, ReportPlace, Results, Warning, read};
+use serde::Serialize;
+
+use crate::exit::Failure;
+use crate::render::{Cell, Table, complain};
+use crate::session::Session;
+
+/// The same for scripts.
+#[derive(Debug, Serialize)]
+pub(super) struct ResultsView {
+    /// The metric by which candidates were compared.
+    metric: Option<String>,
+    winner: Option<String>,
+    candidates: Vec<Candidate>,
+    warnings: Vec<Warning>,
+    reports: Vec<ReportPlace>,
+}
+
+impl From<Results> for ResultsView {
+    fn from(results: Results) -> Self {
+        let Results {
+            evaluation,
+            warnings,
+            reports,
+            unread: _,
+        } = results;
+        let (metric, winner, candidates) = match evaluation {
+            None => (None, None, Vec::new()),
+            Some(Evaluation {
+                winner,
+                metric,
+                candidates,
+            }) => (Some(metric), Some(winner), candidates),
+        };
+        Self {
+            metric,
+            winner,
+            candidates,
+            warnings,
+            reports,
+        }
+    }
+}
+
+/// Reads what there is so far, and complains of what cannot be read.
+pub(super) async fn results_of(
+    session: &Session,
+    run: &RunItem,
+    branches: &[BranchItem],
+) -> Result<ResultsView, Failure> {
+    let folder = tempfile::tempdir().map_err(Failure::file("make a temporary folder"))?;
+    let results = read(&*session.backend.artifacts, run, branches, folder.path()).await;
+    for unread in &results.unread {
+        complain(&format!("not shown: {unread}"));
+    }
+    Ok(results.into())
+}
+
+/// Prints a table of each kind that there is something of.
+pub(super) fn print(session: &Session, results: &ResultsView) -> Result<(), Failure> {
+    if let Some(metric) = &results.metric {
+        let (validation, test) = (format!("VALIDATION {metric}"), format!("TEST {metric}"));
+        let mut table = Table::new(&["CANDIDATE", "MODEL", &validation, &test, "WINNER"]);
+        for candidate in &results.candidates {
+            let figure = |metrics: &std::collections::BTreeMap<String, Option<f64>>| {
+                let value = metrics.get(metric).copied().flatten();
+                Cell::maybe(value.map(|value| format!("{value:.4}"))).right()
+            };
+            let is_winner = results.winner.as_ref() == Some(&candidate.name);
+            table.row([
+                Cell::new(&candidate.name),
+                Cell::new(&candidate.kind),
+                figure(&candidate.validation),
+                figure(&candidate.test),
+                Cell::maybe(is_winner.then_some("winner")),
+            ]);
+        }
+        session.output.line("")?;
+        session.output.table(&table)?;
+    }
+    let warnings = results
+        .warnings
+        .iter()
+        .map(|w| [Cell::new(&w.step), Cell::new(&w.text)]);
+    pairs(session, ["WARNING OF", "WHAT"], warnings.collect())?;
+    let reports = results
+        .reports
+        .iter()
+        .map(|r| [Cell::new(&r.step), Cell::new(&r.path)]);
+    pairs(session, ["REPORT OF", "PATH"], reports.collect())
+}
+
+fn pairs(session: &Session, headings: [&str; 2], rows: Vec<[Cell; 2]>) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&headings);
+    rows.into_iter().for_each(|row| table.row(row));
+    session.output.line("")?;
+    session.output.table(&table)
+}
