@@ -38,8 +38,6 @@ impl Penguins {
             &input.to_string_lossy(),
             "--output",
             &output.to_string_lossy(),
-            "--nulls",
-            "NA",
             "--keep",
             "species",
             "--json",
@@ -58,6 +56,49 @@ impl Penguins {
 fn lines(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     text.lines().map(str::to_owned).collect()
+}
+
+/// The model's own file, and one that is written otherwise.
+#[test]
+fn a_file_is_read_as_the_one_that_the_model_was_trained_on() {
+    let fleet = Fleet::new();
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let rows: String = (0..200)
+        .map(|row| {
+            format!(
+                "{};{}\n",
+                if row % 9 == 0 {
+                    "?".into()
+                } else {
+                    (row % 50).to_string()
+                },
+                row % 50 / 25
+            )
+        })
+        .collect();
+    std::fs::write(path("semi.csv"), format!("size;big\n{rows}")).expect("writes");
+    let commas = format!("size,big\n{rows}").replace(';', ",");
+    std::fs::write(path("comma.csv"), commas).expect("writes");
+    let spec = "pipeline = \"semi\"\n[data]\nlabel = \"big\"\nsource = { path = \"semi.csv\", separator = \";\", nulls = [\"?\"] }\n[[candidates]]\nmodel = \"linear\"\n";
+    std::fs::write(path("semi.toml"), spec).expect("writes");
+    fleet.worker(&["run", &path("semi.toml")]).expect_code(0);
+    let predict = |input: &str, output: &str, more: &[&str]| {
+        let (input, output) = (path(input), path(output));
+        let fixed = [
+            "predict", "--model", "semi", "--input", &input, "--output", &output,
+        ];
+        fleet.worker(&[&fixed, more].concat())
+    };
+    predict("semi.csv", "one.csv", &[]).expect_code(0);
+    predict("comma.csv", "two.csv", &["--separator", ","]).expect_code(0);
+    let (one, two) = (
+        lines(Path::new(&path("one.csv"))),
+        lines(Path::new(&path("two.csv"))),
+    );
+    assert_eq!((one.len(), &one), (201, &two));
+    let said = predict("semi.csv", "three.csv", &["--nulls", "-"]).expect_code(1);
+    assert!(said.stderr.contains("size"), "{said:?}");
 }
 
 #[test]

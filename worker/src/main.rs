@@ -76,7 +76,10 @@ Examples:
 Two classes give the columns probability (of the second class) and prediction; several give prediction and
 probability_CLASS for each; a number gives prediction. The rows keep their order.
 
-Exit codes: 0 done, 2 a flag is wrong, 3 there is no such model, 1 anything else.")]
+A CSV file is read with the separator and the missing values of the file that the model was trained on, unless told
+otherwise.
+
+Exit codes: 0 done, 2 a flag is wrong, 3 there is no such model, 130 Ctrl-C, 1 anything else.")]
     Predict {
         #[command(flatten)]
         args: PredictArgs,

@@ -42,8 +42,29 @@ pub struct Description {
     pub artifacts: BTreeMap<String, String>,
     /// How good it was on test, by metric.
     pub metrics: BTreeMap<String, f64>,
+    /// How its rows were written, if they came from one file of CSV.
+    #[serde(default, skip_serializing_if = "CsvDialect::is_usual")]
+    pub csv: CsvDialect,
     /// The other files, by name.
     pub files: BTreeMap<String, FileEntry>,
+}
+
+/// How a file of CSV is written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsvDialect {
+    /// What separates the fields, if it is no comma.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<char>,
+    /// Texts that stand for a missing value, besides the empty one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nulls: Vec<String>,
+}
+
+impl CsvDialect {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a file of the package must be.

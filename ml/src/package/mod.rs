@@ -25,7 +25,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
-pub use description::{Description, FORMAT_VERSION, FileEntry};
+pub use description::{CsvDialect, Description, FORMAT_VERSION, FileEntry};
 pub use golden::{GOLDEN_ROWS, Proof};
 pub use scorer::Scorer;
 pub use signature::{Input, Output, PREDICTION, PROBABILITY, Signature};

@@ -148,6 +148,10 @@ fn write_to(folder: &Path, task: Task, hyperparameters: &Hyperparameters) -> Des
         lineage: text(&[("run", "nightly"), ("metric", "auc")]),
         artifacts: text(&[("extract/train.parquet", "00")]),
         metrics: [("auc".to_owned(), 0.75)].into(),
+        csv: CsvDialect {
+            separator: Some(';'),
+            nulls: vec!["NA".into()],
+        },
     };
     write(folder, contents).expect("writes")
 }
@@ -348,6 +352,7 @@ proptest! {
             lineage: BTreeMap::new(),
             artifacts: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            csv: CsvDialect::default(),
             files: BTreeMap::new(),
         };
         let mut bytes = description.to_bytes().expect("bytes");

@@ -6,8 +6,8 @@ use std::path::Path;
 use polars::prelude::DataFrame;
 
 use super::{
-    DATASET, DESCRIPTION, Description, FORMAT_VERSION, FileEntry, GOLDEN, GOLDEN_PREDICTIONS, MODEL, PROGRAM,
-    PackageError, SIGNATURE, STATISTICS, Scorer, Signature, files, golden,
+    CsvDialect, DATASET, DESCRIPTION, Description, FORMAT_VERSION, FileEntry, GOLDEN, GOLDEN_PREDICTIONS,
+    MODEL, PROGRAM, PackageError, SIGNATURE, STATISTICS, Scorer, Signature, files, golden,
 };
 use crate::dataset::Dataset;
 use crate::features::FeatureProgram;
@@ -33,6 +33,8 @@ pub struct Contents<'a> {
     pub artifacts: BTreeMap<String, String>,
     /// See [`Description::metrics`].
     pub metrics: BTreeMap<String, f64>,
+    /// See [`Description::csv`].
+    pub csv: CsvDialect,
 }
 
 /// Writes a package into that folder, which must have none. Equal contents give equal bytes.
@@ -94,6 +96,7 @@ pub fn write(folder: &Path, contents: Contents<'_>) -> Result<Description, Packa
         lineage: contents.lineage,
         artifacts: contents.artifacts,
         metrics: contents.metrics,
+        csv: contents.csv,
         files: entries,
     };
     put(DESCRIPTION, &description.to_bytes()?)?;

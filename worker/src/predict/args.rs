@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ml::package::CsvDialect;
 use pipeline::RunId;
 use pipeline::id::{AliasName, ModelName};
 use pipeline::spec::stages::Source;
@@ -23,21 +24,25 @@ pub struct PredictArgs {
     /// Columns of the rows to copy beside the predictions, such as their key
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,…")]
     pub keep: Vec<String>,
-    /// CSV: texts that stand for a missing value, besides the empty one
+    /// CSV: texts that stand for a missing value, besides the empty one [default: as in what the model was trained on]
     #[arg(long, value_delimiter = ',', value_name = "TEXT,…")]
-    pub nulls: Vec<String>,
+    pub nulls: Option<Vec<String>>,
+    /// CSV: what separates the fields [default: as in what the model was trained on]
+    #[arg(long, value_name = "CHARACTER")]
+    pub separator: Option<char>,
     /// Prints one JSON object instead of a line, and no progress
     #[arg(long)]
     pub json: bool,
 }
 
 impl PredictArgs {
-    pub(super) fn source(&self) -> Source {
+    /// The rows; what is not said of them is as in `usual`.
+    pub(super) fn source(&self, usual: &CsvDialect) -> Source {
         Source {
             path: self.input.display().to_string(),
             format: None,
-            nulls: self.nulls.clone(),
-            separator: None,
+            nulls: self.nulls.clone().unwrap_or_else(|| usual.nulls.clone()),
+            separator: self.separator.or(usual.separator),
             types: std::collections::BTreeMap::new(),
         }
     }

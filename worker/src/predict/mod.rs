@@ -68,11 +68,17 @@ pub enum PredictError {
 }
 
 impl PredictError {
-    /// The process's exit code: 2 where a flag is to be changed, 3 where there is no such model, 1 otherwise.
+    /// The process's exit code: 2 where a flag is to be changed, 3 where there is no such model, 130 after Ctrl-C, 1
+    /// otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Form(_) | Self::Exists(_) => 2,
             Self::NoModel(_) => 3,
+            // As shells have it: ended by an interrupt.
+            Self::Score {
+                source: ScoreError::Stopped,
+                ..
+            } => 130,
             Self::Package { .. }
             | Self::Source(_)
             | Self::Score { .. }
@@ -138,10 +144,7 @@ pub async fn predict(
     let job = Job {
         package,
         model: args.model.to_string(),
-        input: args.input.clone(),
-        source: args.source(),
-        keep: args.keep.clone(),
-        output: args.output.clone(),
+        args: args.clone(),
         form,
         watch: Arc::new(Watch::default()),
     };
@@ -206,18 +209,19 @@ async fn fetch(backend: &Backend, scratch: &Path, version: &ModelVersion) -> Res
 struct Job {
     package: TempDir,
     model: String,
-    input: PathBuf,
-    source: Source,
-    keep: Vec<String>,
-    output: PathBuf,
+    args: PredictArgs,
     form: Form,
     watch: Arc<Watch>,
 }
 
 impl Job {
-    fn scorer(&self) -> Result<Scorer, PredictError> {
+    /// The model, and how its rows are written.
+    fn scorer(&self) -> Result<(Scorer, Source), PredictError> {
         Package::open(self.package.path())
-            .and_then(|package| package.scorer())
+            .and_then(|package| {
+                let source = self.args.source(&package.description().csv);
+                Ok((package.scorer()?, source))
+            })
             .map_err(|source| PredictError::Package {
                 model: self.model.clone(),
                 source,
@@ -225,16 +229,20 @@ impl Job {
     }
 
     fn score(self) -> Result<Scored, PredictError> {
-        let scorer = self.scorer()?;
+        let (scorer, source) = self.scorer()?;
+        let PredictArgs {
+            input, output, keep, ..
+        } = &self.args;
         let unpacked = self.package.path().join(".unpacked");
-        let rows = scan(&self.input, &self.source, &scorer, &unpacked, &|| true)?;
+        let go_on = || !self.watch.is_stopped();
+        let rows = scan(input, &source, &scorer, &unpacked, &go_on)?;
         // Beside the place where they are wanted, so that a rename puts them there in one go.
-        let folder = match self.output.parent() {
+        let folder = match output.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
         let failed = |what: &str, source| PredictError::File {
-            what: format!("cannot {what} {}", self.output.display()),
+            what: format!("cannot {what} {}", output.display()),
             source,
         };
         let partial = tempfile::Builder::new()
@@ -243,13 +251,13 @@ impl Job {
             .map_err(|e| failed("write", e))?;
         let file = partial.path().join("partial");
         let scored =
-            score(Arc::new(scorer), rows, &self.keep, &file, self.form, &self.watch).map_err(|source| {
+            score(Arc::new(scorer), rows, keep, &file, self.form, &self.watch).map_err(|source| {
                 PredictError::Score {
-                    input: self.input.clone(),
+                    input: input.clone(),
                     source,
                 }
             })?;
-        std::fs::rename(&file, &self.output).map_err(|e| failed("write", e))?;
+        std::fs::rename(&file, output).map_err(|e| failed("write", e))?;
         Ok(scored)
     }
 }
@@ -270,6 +278,8 @@ async fn run(host: &Host, job: Job, is_quiet: bool) -> Result<Scored, PredictErr
         tokio::select! {
             biased;
             ended = &mut work => break ended,
+            // What was begun is taken away before the process ends.
+            _ = tokio::signal::ctrl_c() => watch.stop(),
             () = look => bar.set_position(watch.rows() as u64),
         }
     };

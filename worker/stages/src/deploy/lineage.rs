@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ml::package::CsvDialect;
 use pipeline::Manifest;
+use pipeline::spec::StageParams;
 use pipeline::stage::{Assignment, Committed, StageContext, StageError};
 use serde::Deserialize;
 
@@ -56,6 +58,22 @@ pub(super) fn artifacts(assignment: &Assignment, winner: &Winner) -> BTreeMap<St
         add(&format!("{step}/{}", winner.ordinal), manifest);
     }
     digests
+}
+
+/// How the rows were written, which new ones are likely to be too. Of several sources none is like what the model sees.
+pub(super) fn csv(assignment: &Assignment) -> CsvDialect {
+    let sources = assignment.spec.steps.iter().find_map(|step| match &step.params {
+        StageParams::Extract(extract) => Some(&extract.sources),
+        _ => None,
+    });
+    let mut sources = sources.into_iter().flat_map(|sources| sources.values());
+    match (sources.next(), sources.next()) {
+        (Some(only), None) => CsvDialect {
+            separator: only.separator,
+            nulls: only.nulls.clone(),
+        },
+        _ => CsvDialect::default(),
+    }
 }
 
 /// The winner's metrics on test; those that are not defined there are left out.

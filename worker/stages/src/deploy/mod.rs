@@ -95,6 +95,7 @@ fn pack(context: &StageContext<'_>, verdict: &Verdict) -> Result<(), StageError>
             lineage: lineage::of(context.assignment, verdict),
             artifacts: lineage::artifacts(context.assignment, &verdict.winner),
             metrics: lineage::metrics(context, verdict)?,
+            csv: lineage::csv(context.assignment),
         },
     )
     .map_err(permanent)?;
