@@ -203,7 +203,13 @@ impl Shelf {
     }
 
     fn denied(&self, path: &Path) -> Fault {
-        let allowed: Vec<String> = self.allowed.iter().map(|folder| shown(folder)).collect();
+        let mut allowed: Vec<String> = Vec::new();
+        for folder in self.allowed.iter().map(|folder| shown(folder)) {
+            // The working directory may be the specification's own folder.
+            if !allowed.contains(&folder) {
+                allowed.push(folder);
+            }
+        }
         let allowed = match allowed.is_empty() {
             true => "no folder is allowed".to_owned(),
             false => format!("allowed is only what lies below {}", allowed.join(", ")),

@@ -70,6 +70,19 @@ fn a_file_has_its_digest_and_a_glob_its_order() {
 }
 
 #[test]
+fn a_folder_that_is_allowed_twice_is_told_once() {
+    let mut place = Place::new();
+    let data = place.shelf.allowed[0].clone();
+    place.shelf.allowed.push(data.clone());
+    let (_, message) = place.refused(&place.path("secret.csv"));
+    assert_eq!(
+        message.matches(&data.display().to_string()).count(),
+        1,
+        "{message}"
+    );
+}
+
+#[test]
 fn what_is_not_there_is_told_with_the_folder() {
     let place = Place::new();
     for name in [
