@@ -42,7 +42,8 @@ pub fn psi(before: &[u64], now: &[u64]) -> Option<f64> {
 }
 
 /// The population stability index between a described column and other values of it. The bins are those of the
-/// description, or its values, and one more for missing values. None for points in time, which always move on, and for
+/// description, or its values, and one more for missing values; of a column that had one value, what is below it, at it
+/// and above it. None for points in time, which always move on, and for
 /// columns of which nothing was described: private ones and identifiers.
 pub fn drift(before: &ColumnStatistics, now: &Column) -> Result<Option<f64>, StatisticsError> {
     let failed = |e: PolarsError| StatisticsError {
@@ -53,6 +54,12 @@ pub fn drift(before: &ColumnStatistics, now: &Column) -> Result<Option<f64>, Sta
         return Ok(None);
     }
     let (mut then, mut counts) = match (&before.numbers, &before.values) {
+        // One value leaves no edge that could tell it from others.
+        (Some(numbers), _) if numbers.min.total_cmp(&numbers.max).is_eq() => {
+            let values = finite(now).map_err(failed)?;
+            let count = numbers.counts.iter().sum();
+            (vec![0, count, 0], counts_around(&values, numbers.min))
+        }
         (Some(numbers), _) => {
             let values = finite(now).map_err(failed)?;
             (numbers.counts.clone(), counts_by_bin(&values, &numbers.edges))
@@ -76,6 +83,16 @@ pub fn drift(before: &ColumnStatistics, now: &Column) -> Result<Option<f64>, Sta
     then.push(before.missing);
     counts.push(now.len() as u64 - present);
     Ok(psi(&then, &counts))
+}
+
+/// How many values are below, at and above a value; what differs from it in the last digits only is at it.
+fn counts_around(values: &[f64], value: f64) -> Vec<u64> {
+    let width = value.abs() * 1e-12;
+    let mut counts = vec![0; 3];
+    for x in values {
+        counts[usize::from(*x >= value - width) + usize::from(*x > value + width)] += 1;
+    }
+    counts
 }
 
 /// How many rows have each of the values, in their order, and how many have another.
@@ -134,6 +151,19 @@ mod tests {
         let others = Column::new("t".into(), ["a", "c"].repeat(50));
         assert!(drifted(texts.clone(), &others, ColumnType::Text) > LARGE_PSI);
         assert!(drifted(texts.clone(), &texts, ColumnType::Text).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_constant_that_changes_is_seen() {
+        let column = |value: f64| Column::new("x".into(), [value; 50]);
+        for value in [0.0, 0.1 + 0.2, -7.0, 1e300] {
+            let same = drifted(column(value), &column(value), ColumnType::Float);
+            assert!(same.abs() < 1e-12, "{value}: {same}");
+            for other in [value.mul_add(1.5, 1.0), value.mul_add(0.5, -1.0)] {
+                let index = drifted(column(value), &column(other), ColumnType::Float);
+                assert!(index > LARGE_PSI, "{value} {other}: {index}");
+            }
+        }
     }
 
     proptest! {
