@@ -2,7 +2,7 @@
 //!
 //! | stage | writes |
 //! |---|---|
-//! | extract | the splits, [`DATASET`], [`STATISTICS`] |
+//! | extract | the splits, [`DATASET`], [`STATISTICS`], and [`LEFT_OUT`] if there is such a column |
 //! | validate | [`REPORT_JSON`], [`REPORT_HTML`], [`QUARANTINE`] and the splits without its rows if there are any |
 //! | transform | [`PROGRAM`], [`FEATURES`] and the features of each split |
 //! | train (each branch) | [`MODEL`], [`TRAINING`], and [`TIME_LIMITED`] if its time budget ended it |
@@ -21,13 +21,15 @@ use pipeline::results::WARNINGS;
 use pipeline::stage::{Assignment, Committed, Read, StageContext, StageError};
 use pipeline::{ArtifactName, Manifest, StepName};
 use polars::prelude::DataFrame;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// What the columns are ([`Dataset`]).
 pub(crate) const DATASET: &str = "dataset.json";
 /// What train's columns look like ([`ml::statistics`]).
 pub(crate) const STATISTICS: &str = "statistics.json";
+/// Columns of the sources that are not read ([`LeftOut`]).
+pub(crate) const LEFT_OUT: &str = "left-out.json";
 /// The fitted feature program.
 pub(crate) const PROGRAM: &str = "features.bin";
 /// What the features are and what was left out, for people and reports.
@@ -56,6 +58,16 @@ pub(crate) const PREDICTIONS: &str = "predictions.parquet";
 
 /// The most warnings of one stage.
 const MAX_WARNINGS: usize = 20;
+
+/// A column of a source that is not read, because it holds lists or objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeftOut {
+    /// Which source.
+    pub(crate) source: String,
+    /// Which column.
+    pub(crate) column: String,
+}
 
 /// A part of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,6 +292,7 @@ mod tests {
         for text in [
             DATASET,
             STATISTICS,
+            LEFT_OUT,
             PROGRAM,
             FEATURES,
             MODEL,

@@ -29,7 +29,7 @@ use polars::prelude::*;
 
 use self::read::{Reading, first_line};
 use crate::assigned::{own_params, stage_name};
-use crate::flow::{self, Split, permanent};
+use crate::flow::{self, LeftOut, Split, permanent};
 
 /// Where packed files are unpacked: below the attempt's own folder of inputs, which dies with it.
 const SCRATCH: &str = ".unpacked";
@@ -71,6 +71,7 @@ fn rows(context: &StageContext<'_>, params: &Params) -> Result<DataFrame, StageE
     let go_on = || context.checkpoint().is_ok();
     let reading = Reading::new(&context.inputs.join(SCRATCH), &go_on);
     let mut tables = BTreeMap::new();
+    let mut left_out = Vec::new();
     for (name, source) in &params.sources {
         let files = context
             .assignment
@@ -78,8 +79,16 @@ fn rows(context: &StageContext<'_>, params: &Params) -> Result<DataFrame, StageE
             .sources
             .get(name)
             .map_or(&[][..], Vec::as_slice);
-        tables.insert(name.clone(), reading.table(name, source, files)?);
+        let table = reading.table(name, source, files)?;
+        left_out.extend(table.left_out.iter().map(|column| LeftOut {
+            source: name.clone(),
+            column: column.clone(),
+        }));
+        tables.insert(name.clone(), table);
         context.checkpoint()?;
+    }
+    if !left_out.is_empty() {
+        flow::write_json(context, flow::LEFT_OUT, &left_out)?;
     }
     context.progress(0.2);
     columns::normalised(sql::run(params.sql.as_deref(), tables)?)

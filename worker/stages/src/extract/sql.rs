@@ -270,6 +270,7 @@ mod tests {
         Table {
             columns: frame.get_column_names().iter().map(|n| n.to_string()).collect(),
             frame: frame.lazy(),
+            left_out: Vec::new(),
         }
     }
 

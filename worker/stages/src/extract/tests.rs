@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::testing::Bench;
 
+mod rows;
+
 /// A stage with files.
 struct Case {
     bench: Bench,

@@ -39,6 +39,16 @@ pub(crate) struct CsvColumn {
     word: Option<(&'static str, u64)>,
 }
 
+/// One of a source's files, as it was found.
+#[derive(Debug)]
+pub(crate) struct Surveyed {
+    /// Its columns, in its own order.
+    pub(crate) names: Vec<String>,
+    pub(crate) rows: u64,
+    /// True if there are empty lines that are no rows, which Polars would make rows of.
+    pub(crate) has_blank_lines: bool,
+}
+
 /// What is known of a source's files after they were looked through.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
@@ -48,13 +58,14 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks through one more file. `go_on` is asked now and then. Returns the file's columns, in its own order.
+    /// Looks through one more file. `go_on` is asked now and then. An empty line is no row, unless the file has a single
+    /// column: that is how a missing value is written there.
     pub(crate) fn add<R: BufRead>(
         &mut self,
         file: R,
         dialect: &Dialect<'_>,
         go_on: &dyn Fn() -> bool,
-    ) -> Result<Vec<String>, Fault> {
+    ) -> Result<Surveyed, Fault> {
         let mut records = Records::new(file, dialect.separator);
         if !records.read()? {
             return Err(Fault::Whole("it is empty".into()));
@@ -62,8 +73,10 @@ impl Survey {
         let names = header(&records)?;
         let places = self.places(&names, dialect)?;
         let rows_before = self.rows;
+        let mut has_blank_lines = false;
         while records.read()? {
             if records.is_blank() && places.len() > 1 {
+                has_blank_lines = true;
                 continue;
             }
             let found = records.fields().len();
@@ -79,7 +92,7 @@ impl Survey {
             self.rows += 1;
             if self.rows.is_multiple_of(ROWS_A_LOOK) && !go_on() {
                 // Whoever asked finds out by itself.
-                return Ok(names);
+                break;
             }
             for (text, place) in records.fields().zip(&places) {
                 self.columns[*place].see(text, self.rows, records.line(), dialect)?;
@@ -93,7 +106,11 @@ impl Survey {
                 "there are more than {MAX_ROWS} rows: split the data"
             )));
         }
-        Ok(names)
+        Ok(Surveyed {
+            names,
+            rows: self.rows - rows_before,
+            has_blank_lines,
+        })
     }
 
     /// Where each of a file's columns is among all columns.
@@ -281,9 +298,22 @@ pub(crate) fn scan(
         .finish()?;
     let select: Vec<Expr> = columns
         .iter()
-        .map(|column| text_to_time(&column.name, column.guess.column_type()))
+        .map(|column| match column.guess.column_type() {
+            ColumnType::Text => not_empty(&column.name),
+            kind => text_to_time(&column.name, kind),
+        })
         .collect();
     Ok(table.select(select))
+}
+
+/// A column of texts in which an empty one is a missing value. Polars makes a difference between a field of nothing and
+/// one of two quotes, which programs that write CSV do not.
+fn not_empty(name: &str) -> Expr {
+    let text = col(name);
+    when(text.clone().neq(lit("")))
+        .then(text)
+        .otherwise(lit(NULL).cast(DataType::String))
+        .alias(name)
 }
 
 #[cfg(test)]
@@ -407,7 +437,7 @@ mod tests {
         let order = survey
             .add("b,a\nx,2.5\n".as_bytes(), &dialect, &|| true)
             .expect("another order");
-        assert_eq!(order, ["b", "a"]);
+        assert_eq!(order.names, ["b", "a"]);
         assert_eq!(
             guesses(&survey),
             [Guess::Float, Guess::Text],

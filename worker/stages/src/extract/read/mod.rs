@@ -3,6 +3,7 @@
 //! Text formats are looked through once before Polars reads them: that costs one more pass over the text, and gives
 //! types that hold for all of it and errors that name a line.
 
+mod blank;
 mod csv;
 mod guess;
 mod ndjson;
@@ -60,12 +61,16 @@ pub(crate) struct Reading<'a> {
     /// False once the work is to stop.
     go_on: &'a dyn Fn() -> bool,
     unpacked_bytes: Cell<u64>,
+    /// How many files without empty lines were written.
+    copies: Cell<usize>,
 }
 
 /// A source's rows, not yet read.
 pub(crate) struct Table {
     pub(crate) frame: LazyFrame,
     pub(crate) columns: Vec<String>,
+    /// Columns that are not read, because they hold lists or objects.
+    pub(crate) left_out: Vec<String>,
 }
 
 impl<'a> Reading<'a> {
@@ -76,6 +81,7 @@ impl<'a> Reading<'a> {
             limits: Limits::default(),
             go_on,
             unpacked_bytes: Cell::new(0),
+            copies: Cell::new(0),
         }
     }
 
@@ -126,21 +132,21 @@ impl<'a> Reading<'a> {
         dialect: &Dialect<'_>,
         files: &[Opened<'_>],
         asks_about_words: bool,
-    ) -> Result<(csv::Survey, Vec<Vec<String>>), StageError> {
+    ) -> Result<(csv::Survey, Vec<csv::Surveyed>), StageError> {
         let mut survey = csv::Survey::default();
-        let mut headers = Vec::with_capacity(files.len());
+        let mut surveyed = Vec::with_capacity(files.len());
         for file in files {
             let reader = file.reader(name)?;
-            let header = survey
+            let found = survey
                 .add(reader, dialect, self.go_on)
                 .map_err(|e| file.fault(name, e))?;
             self.checkpoint()?;
             if asks_about_words {
                 survey.check_words().map_err(|e| file.fault(name, e))?;
             }
-            headers.push(header);
+            surveyed.push(found);
         }
-        Ok((survey, headers))
+        Ok((survey, surveyed))
     }
 
     /// Finds out how CSV files are written: their separator, and the words for missing values that would make texts of
@@ -185,32 +191,64 @@ impl<'a> Reading<'a> {
             nulls: &source.nulls,
             types: &source.types,
         };
-        let (survey, headers) = self.csv_survey(name, &dialect, files, true)?;
+        let (survey, surveyed) = self.csv_survey(name, &dialect, files, true)?;
         let tables = files
             .iter()
-            .zip(&headers)
-            .map(|(file, header)| {
-                csv::scan(&file.path, header, &survey.columns, &dialect).map_err(|e| file.polars(name, &e))
+            .zip(&surveyed)
+            .map(|(file, found)| {
+                let copy = match found.has_blank_lines {
+                    true => Some(self.without_blank_lines(name, file, separator)?),
+                    false => None,
+                };
+                let path = copy.as_ref().unwrap_or(&file.path);
+                csv::scan(path, &found.names, &survey.columns, &dialect)
+                    .and_then(|table| counted(table, found.rows))
+                    .map_err(|e| file.polars(name, &e))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let columns = survey.columns.iter().map(|c| c.name.clone()).collect();
-        stacked(name, tables, columns)
+        stacked(name, tables, columns, Vec::new())
+    }
+
+    /// A copy of the file, in the folder of unpacked ones.
+    fn without_blank_lines(
+        &self,
+        name: &str,
+        file: &Opened<'_>,
+        separator: u8,
+    ) -> Result<PathBuf, StageError> {
+        std::fs::create_dir_all(&self.scratch).map_err(|e| file.fault(name, Fault::Io(e)))?;
+        let count = self.copies.replace(self.copies.get() + 1);
+        let to = self.scratch.join(format!("without-blank-lines-{count}"));
+        blank::copy_without(file.reader(name)?, separator, &to, self.go_on)
+            .map_err(|e| file.fault(name, e))?;
+        self.checkpoint()?;
+        Ok(to)
     }
 
     fn ndjson(&self, name: &str, files: &[Opened<'_>]) -> Result<Table, StageError> {
         let mut survey = ndjson::Survey::default();
+        let mut rows = Vec::with_capacity(files.len());
         for file in files {
+            let before = survey.rows;
             survey
                 .add(file.reader(name)?, self.go_on)
                 .map_err(|e| file.fault(name, e))?;
             self.checkpoint()?;
+            rows.push(survey.rows - before);
         }
         let columns = survey.columns();
         let tables = files
             .iter()
-            .map(|file| ndjson::scan(&file.path, &columns).map_err(|e| file.polars(name, &e)))
+            .zip(rows)
+            .map(|(file, rows)| {
+                ndjson::scan(&file.path, &columns)
+                    .and_then(|table| counted(table, rows))
+                    .map_err(|e| file.polars(name, &e))
+            })
             .collect::<Result<Vec<_>, _>>()?;
-        stacked(name, tables, columns.into_iter().map(|(name, _)| name).collect())
+        let names = columns.into_iter().map(|(name, _)| name).collect();
+        stacked(name, tables, names, survey.left_out())
     }
 
     fn parquet(&self, name: &str, files: &[Opened<'_>]) -> Result<Table, StageError> {
@@ -235,7 +273,7 @@ impl<'a> Reading<'a> {
             .unwrap_or_default();
         let select: Vec<Expr> = columns.iter().map(|name| col(name.as_str())).collect();
         let tables = tables.into_iter().map(|t| t.select(&select)).collect();
-        stacked(name, tables, columns)
+        stacked(name, tables, columns, Vec::new())
     }
 
     fn opened<'f>(&self, name: &str, file: &'f SourceFile) -> Result<Opened<'f>, StageError> {
@@ -323,7 +361,28 @@ fn separator_of(name: &str, source: &Source) -> Result<u8, StageError> {
         })
 }
 
-fn stacked(name: &str, mut tables: Vec<LazyFrame>, columns: Vec<String>) -> Result<Table, StageError> {
+/// The table, if Polars makes as many rows of the file as were found in it: nothing may come in that nobody looked at,
+/// and no row be lost.
+fn counted(table: LazyFrame, rows: u64) -> PolarsResult<LazyFrame> {
+    let read = table
+        .clone()
+        .select([len().cast(DataType::UInt64)])
+        .collect_with_engine(Engine::Streaming)?
+        .unwrap_single();
+    let read = read.columns()[0].u64()?.get(0).unwrap_or_default();
+    polars_ensure!(
+        read == rows,
+        ComputeError: "it has {rows} rows, and {read} would be read: write it as Parquet, and tell us of it"
+    );
+    Ok(table)
+}
+
+fn stacked(
+    name: &str,
+    mut tables: Vec<LazyFrame>,
+    columns: Vec<String>,
+    left_out: Vec<String>,
+) -> Result<Table, StageError> {
     if columns.is_empty() {
         return Err(permanent(format!(
             "source {name:?} has no columns with plain values"
@@ -340,7 +399,11 @@ fn stacked(name: &str, mut tables: Vec<LazyFrame>, columns: Vec<String>) -> Resu
         )
         .map_err(|e| permanent(format!("source {name:?}: {}", first_line(&e))))?,
     };
-    Ok(Table { frame, columns })
+    Ok(Table {
+        frame,
+        columns,
+        left_out,
+    })
 }
 
 /// The first thing in which two files' columns differ.

@@ -34,6 +34,31 @@ enum Shape {
     Nested,
 }
 
+impl Shape {
+    /// What a column is that holds both; none if there is no such column. A value that is missing goes with every other.
+    fn with(self, other: Self) -> Option<Self> {
+        // Dates are written as texts, so they mix with them; numbers are not.
+        let is_text = |guess| matches!(guess, Guess::Text | Guess::Date | Guess::Datetime);
+        match (self, other) {
+            (Self::Value(Guess::Nothing), shape) | (shape, Self::Value(Guess::Nothing)) => Some(shape),
+            (Self::Nested, Self::Nested) => Some(Self::Nested),
+            (Self::Nested, Self::Value(_)) | (Self::Value(_), Self::Nested) => None,
+            (Self::Value(a), Self::Value(b)) => {
+                let both = a.with(b);
+                (both != Guess::Text || (is_text(a) && is_text(b))).then_some(Self::Value(both))
+            }
+        }
+    }
+
+    /// What people call its values.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Value(guess) => guess.words(),
+            Self::Nested => "lists or objects",
+        }
+    }
+}
+
 /// What is known of a source's files after they were looked through.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
@@ -117,26 +142,17 @@ impl Survey {
             }
         };
         let column = &mut self.columns[place];
-        column.shape = match (column.shape, shape) {
-            (Shape::Nested, _) | (_, Shape::Nested) => Shape::Nested,
-            (Shape::Value(before), Shape::Value(now)) => {
-                let both = before.with(now);
-                // Dates are written as texts, so they mix with them; numbers are not.
-                let is_text = |guess| matches!(guess, Guess::Text | Guess::Date | Guess::Datetime);
-                if both == Guess::Text && !(is_text(before) || before == Guess::Nothing) | !is_text(now) {
-                    return Err(Fault::at(
-                        line,
-                        format!(
-                            "{:?} holds {} here and {} before: mend it",
-                            column.name,
-                            now.words(),
-                            before.words()
-                        ),
-                    ));
-                }
-                Shape::Value(both)
-            }
-        };
+        column.shape = column.shape.with(shape).ok_or_else(|| {
+            Fault::at(
+                line,
+                format!(
+                    "{:?} holds {} here and {} before: mend it",
+                    column.name,
+                    shape.words(),
+                    column.shape.words()
+                ),
+            )
+        })?;
         Ok(())
     }
 
@@ -147,6 +163,12 @@ impl Survey {
             Shape::Nested => None,
         };
         self.columns.iter().filter_map(plain).collect()
+    }
+
+    /// The columns that are not read, because they hold lists or objects.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let nested = self.columns.iter().filter(|column| column.shape == Shape::Nested);
+        nested.map(|column| column.name.clone()).collect()
     }
 }
 
@@ -281,6 +303,7 @@ mod tests {
                 ("t".to_owned(), ColumnType::Text)
             ]
         );
+        assert_eq!(survey.left_out(), ["l"]);
     }
 
     #[test]

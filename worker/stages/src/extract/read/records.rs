@@ -85,6 +85,11 @@ impl<R: BufRead> Records<R> {
             .map(|field| &self.record[field.start..field.end])
     }
 
+    /// The record that was read last as it stands in the file, with its line break.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.record
+    }
+
     /// True if the record that was read last is an empty line.
     pub(crate) fn is_blank(&self) -> bool {
         self.fields.len() == 1 && self.record.iter().all(|b| matches!(b, b'\r' | b'\n'))
