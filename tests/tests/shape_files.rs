@@ -30,10 +30,6 @@ const LONG: &[(&str, &str)] = &[
         "with the tests of its limits",
     ),
     (
-        "worker/stages/src/extract/split.rs",
-        "all ways of splitting with their tests",
-    ),
-    (
         "worker/stages/src/extract/starter.rs",
         "one text from its first line to its last",
     ),

@@ -13,7 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Extract {
     /// The tables that the query can name.
     pub sources: BTreeMap<String, Source>,
-    /// One SELECT over the sources; all columns of the only source if there is none.
+    /// One SELECT over the sources; all columns of the only source if there is none. The same files give the same rows
+    /// in the same order, which depends on their values only; LIMIT and OFFSET therefore need an ORDER BY, best one
+    /// without ties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
     /// The column that is to be predicted.
@@ -180,7 +182,9 @@ pub enum TaskName {
 )]
 #[serde(tag = "by", rename_all = "lowercase", try_from = "WrittenSplit")]
 pub enum Split {
-    /// At random, with the specification's seed.
+    /// At random, by a hash of the specification's seed and of all values of a row. The shares are exact, and a row stays
+    /// where it is when others come, but for the few at the edges; when its values change, or columns come or go, it is
+    /// drawn anew.
     Random {
         /// The share of validation.
         #[serde(default = "default_validation")]

@@ -6,8 +6,10 @@
 mod columns;
 pub(crate) mod moments;
 mod order;
+mod query;
 pub(crate) mod read;
 mod roles;
+mod shares;
 mod split;
 mod sql;
 mod starter;

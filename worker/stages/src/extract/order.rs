@@ -33,9 +33,36 @@ fn float_bits(value: f64) -> u64 {
     }
 }
 
+/// As [`float_bits`], of the number with about 12 digits: the last ones depend on the order in which numbers were added
+/// up.
+fn steady_bits(value: f64) -> u64 {
+    /// The bits of the significand that are rounded away; 40 are left.
+    const ROUNDED: u64 = 1 << 12;
+    if value.is_nan() || value.fract() == 0.0 {
+        return float_bits(value);
+    }
+    let bits = value.to_bits() + ROUNDED / 2;
+    float_bits(f64::from_bits(bits - bits % ROUNDED))
+}
+
 /// One hash for each row over the values of these columns, in their order. The types are those of
 /// [`super::columns`].
 pub(crate) fn row_hashes(frame: &DataFrame, columns: &[String], seed: u64) -> PolarsResult<Vec<u64>> {
+    hashes(frame, columns, seed, float_bits)
+}
+
+/// As [`row_hashes`], without the last digits of fractions: a row keeps its hash where a sum or a mean in it was
+/// computed in another order. Only a number at the edge between two rounded ones may still change it.
+pub(crate) fn steady_hashes(frame: &DataFrame, columns: &[String], seed: u64) -> PolarsResult<Vec<u64>> {
+    hashes(frame, columns, seed, steady_bits)
+}
+
+fn hashes(
+    frame: &DataFrame,
+    columns: &[String],
+    seed: u64,
+    float_bits: fn(f64) -> u64,
+) -> PolarsResult<Vec<u64>> {
     let mut hashes = vec![mix(seed ^ MISSING); frame.height()];
     for name in columns {
         let column = frame.column(name)?.as_materialized_series();
@@ -74,10 +101,11 @@ pub(crate) fn row_hashes(frame: &DataFrame, columns: &[String], seed: u64) -> Po
 }
 
 /// The rows ordered by `first` if given, and by a hash of 128 bits of all their values: the same rows give the same
-/// order, however they came about. Rows that are equal in all are interchangeable.
+/// order, however they came about. Rows that are equal in all are interchangeable. The last digits of fractions only
+/// decide between rows that are otherwise equal.
 pub(crate) fn by_content(frame: &DataFrame, first: Option<&[i64]>) -> PolarsResult<Vec<IdxSize>> {
     let names: Vec<String> = frame.get_column_names().iter().map(|n| n.to_string()).collect();
-    let (high, low) = (row_hashes(frame, &names, 1)?, row_hashes(frame, &names, 2)?);
+    let (high, low) = (steady_hashes(frame, &names, 1)?, row_hashes(frame, &names, 2)?);
     let mut order: Vec<IdxSize> = indices(frame.height());
     order.sort_unstable_by_key(|i| {
         let i = *i as usize;
@@ -139,6 +167,41 @@ mod tests {
             format!("{:016x} {:016x}", hashes[0], hashes[1]),
             "6774cf17ee042c31 6773dfd5e2f1717d"
         );
+    }
+
+    #[test]
+    fn the_last_digits_of_a_fraction_do_not_move_a_row() {
+        let base = [0.1, 1.0 / 3.0, -2.7e-9, 6.02e23, 7.0, 0.0];
+        let nudged = base.map(|x| {
+            if x == 0.0 {
+                x
+            } else {
+                x * (1.0 + 4.0 * f64::EPSILON)
+            }
+        });
+        let of = |values: &[f64]| {
+            let frame = df!("a" => values).expect("a frame");
+            let order = by_content(&frame, None).expect("orders");
+            (
+                steady_hashes(&frame, &["a".to_owned()], 0).expect("hashes"),
+                order,
+            )
+        };
+        let ((hashes, order), (moved, order_moved)) = (of(&base), of(&nudged));
+        assert_eq!((&hashes[..3], &hashes[5]), (&moved[..3], &moved[5]));
+        assert_eq!(order.len(), order_moved.len());
+        let digits = of(&[0.123_456_789_01, 0.123_456_789_02, f64::NAN, f64::INFINITY]).0;
+        assert!(digits.iter().collect::<std::collections::BTreeSet<_>>().len() == 4);
+        // Rows that differ in their last digits only have an order all the same.
+        let close = [0.3, 0.1 + 0.2];
+        let ordered = |values: [f64; 2]| {
+            of(&values)
+                .1
+                .iter()
+                .map(|i| values[*i as usize])
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ordered(close), ordered([close[1], close[0]]));
     }
 
     #[test]

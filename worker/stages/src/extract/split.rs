@@ -6,8 +6,9 @@ use polars::prelude::*;
 
 use super::columns::missing;
 use super::moments::{self, DAY_US};
-use super::order::{indices, mix, row_hashes};
+use super::order::row_hashes;
 use super::read::{did_you_mean, first_line};
+use super::shares::{self, share_of};
 use crate::flow::{Split, permanent};
 
 /// The rows of each split, in the order in which they are written.
@@ -80,7 +81,7 @@ pub(crate) fn divide(
     seed: u64,
 ) -> Result<Parts, StageError> {
     let parts = match how {
-        How::Random { validation, test } => at_random(order, *validation, *test, seed),
+        How::Random { validation, test } => shares::at_random(frame, order, [*validation, *test], seed)?,
         How::Hash {
             columns,
             validation,
@@ -139,42 +140,6 @@ fn named<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a Column, StageError>
 fn ordered(value: f64) -> i64 {
     let bits = (value + 0.0).to_bits().cast_signed();
     if bits < 0 { i64::MIN - bits } else { bits }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "shares are between 0 and 1, and counts below 2^32"
-)]
-fn share_of(rows: usize, share: f64) -> usize {
-    ((rows as f64 * share.clamp(0.0, 1.0)).round() as usize).min(rows)
-}
-
-/// Exact counts: the rows are shuffled (Fisher and Yates) by SplitMix64, and each split keeps the order it had.
-fn at_random(order: &[IdxSize], validation: f64, test: f64, seed: u64) -> Parts {
-    let rows = order.len();
-    let test_rows = share_of(rows, test);
-    let validation_rows = share_of(rows, validation).min(rows - test_rows);
-    let mut shuffled = indices(rows);
-    let mut state = mix(seed ^ 0x5d4e_6f0c_11a7_3b29);
-    for i in (1..rows).rev() {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        // The high half of the product is uniform but for a bias of rows / 2^64.
-        let product = u128::from(mix(state)) * (i as u128 + 1);
-        shuffled.swap(i, (product >> 64) as usize);
-    }
-    let part = |mut places: Vec<IdxSize>| {
-        places.sort_unstable();
-        places.into_iter().map(|place| order[place as usize]).collect()
-    };
-    let validation_part = shuffled.split_off(rows - validation_rows);
-    let test_part = shuffled.split_off(rows - validation_rows - test_rows);
-    Parts {
-        train: part(shuffled),
-        validation: part(validation_part),
-        test: part(test_part),
-    }
 }
 
 /// By a hash that does not depend on the seed: a row stays where it is in the next run.
@@ -263,7 +228,7 @@ fn key_of(text: &str, kind: &DataType) -> Option<i64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order::by_keys;
+    use super::super::order::{by_keys, indices};
     use super::*;
 
     fn sizes(parts: &Parts) -> [usize; 3] {
@@ -349,16 +314,6 @@ mod tests {
     }
 
     #[test]
-    fn random_parts_have_exact_sizes_and_depend_on_the_seed() {
-        let order = indices(1_000);
-        let one = at_random(&order, 0.15, 0.15, 7);
-        assert_eq!(sizes(&one), [700, 150, 150]);
-        assert_eq!(one, at_random(&order, 0.15, 0.15, 7));
-        assert_ne!(one, at_random(&order, 0.15, 0.15, 8));
-        assert!(one.train.is_sorted() && one.test.is_sorted());
-    }
-
-    #[test]
     fn floats_keep_their_order() {
         let values = [f64::NEG_INFINITY, -2.5, -0.0, 1e-300, 3.0, f64::INFINITY];
         assert!(values.map(ordered).is_sorted());
@@ -387,15 +342,6 @@ mod tests {
                     prop_assert!(a != b || all[i] == all[j]);
                 }
             }
-        }
-
-        #[test]
-        fn every_row_is_in_one_part(rows in 20usize..400, validation in 0.05f64..0.4, test in 0.05f64..0.4, seed: u64) {
-            let parts = at_random(&indices(rows), validation, test, seed);
-            let mut all: Vec<IdxSize> = Split::ALL.iter().flat_map(|s| parts.of(*s).to_vec()).collect();
-            all.sort_unstable();
-            prop_assert_eq!(all, indices(rows));
-            prop_assert_eq!(parts.test.len(), share_of(rows, test));
         }
     }
 }

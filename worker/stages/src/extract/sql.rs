@@ -11,6 +11,7 @@ use sqlparser::ast::{ObjectName, Query, SetExpr, Statement, TableFactor, Visit, 
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserOptions};
 
+use super::query::nature;
 use super::read::{Table, did_you_mean, first_line};
 use crate::flow::permanent;
 
@@ -20,11 +21,23 @@ const MAX_SQL_BYTES: usize = 64 << 10;
 /// Checks that `sql` is one SELECT over these tables and nothing else: Polars would also open files by functions such
 /// as `read_csv`, which the allow-list of sources must not be passed by. Columns are checked when the data is there.
 pub fn check_sql(sql: &str, tables: &[&str]) -> Result<(), String> {
+    let query = parsed(sql)?;
+    let mut names = Names::default();
+    let _: ControlFlow<()> = query.visit(&mut names);
+    let mut check = Check { tables, own: names.0 };
+    match query.visit(&mut check) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(why) => Err(why),
+    }
+}
+
+/// The only statement of a text.
+pub(super) fn parsed(sql: &str) -> Result<Box<Query>, String> {
     if sql.len() > MAX_SQL_BYTES {
         return Err(format!("the query is longer than {} KiB", MAX_SQL_BYTES >> 10));
     }
     // Polars parses with this dialect and these options: what is checked is what will run.
-    let statements = Parser::new(&GenericDialect)
+    let mut statements = Parser::new(&GenericDialect)
         .with_options(ParserOptions {
             trailing_commas: true,
             ..ParserOptions::default()
@@ -32,15 +45,9 @@ pub fn check_sql(sql: &str, tables: &[&str]) -> Result<(), String> {
         .try_with_sql(sql)
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|e| readable(&e.to_string()))?;
-    let [Statement::Query(query)] = statements.as_slice() else {
-        return Err("there must be one statement, and it must be a SELECT".into());
-    };
-    let mut names = Names::default();
-    let _: ControlFlow<()> = query.visit(&mut names);
-    let mut check = Check { tables, own: names.0 };
-    match query.visit(&mut check) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(why) => Err(why),
+    match (statements.pop(), statements.pop()) {
+        (Some(Statement::Query(query)), None) => Ok(query),
+        _ => Err("there must be one statement, and it must be a SELECT".into()),
     }
 }
 
@@ -74,9 +81,15 @@ impl Visitor for Check<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<String> {
-        match is_select(&query.body) {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break("only SELECT is allowed".into()),
+        if !is_select(&query.body) {
+            return ControlFlow::Break("only SELECT is allowed".into());
+        }
+        let cuts = query.limit_clause.is_some() || query.fetch.is_some();
+        match cuts && query.order_by.is_none() {
+            true => ControlFlow::Break(
+                "LIMIT and OFFSET need an ORDER BY beside them: without one, other rows may be left each time".into(),
+            ),
+            false => ControlFlow::Continue(()),
         }
     }
 
@@ -137,7 +150,7 @@ pub(crate) fn run(sql: Option<&str>, tables: BTreeMap<String, Table>) -> Result<
         );
         let mut tables = tables.into_values();
         return match (tables.next(), tables.next()) {
-            (Some(only), None) => collect(only.frame, &[]),
+            (Some(only), None) => collect(only.frame, &[], Engine::Streaming),
             _ => Err(permanent(said)),
         };
     };
@@ -151,13 +164,24 @@ pub(crate) fn run(sql: Option<&str>, tables: BTreeMap<String, Table>) -> Result<
         context.register(&name, table.frame);
     }
     let frame = caught(|| context.execute(sql), &columns)?;
-    collect(frame, &columns)
+    collect(frame, &columns, engine(sql)?)
 }
 
-fn collect(frame: LazyFrame, columns: &[String]) -> Result<DataFrame, StageError> {
+/// Who works on a query. The streaming engine adds up in whatever order its pieces come, so that the last digits of a
+/// sum or a mean are others each time; the other one needs more memory.
+pub(crate) fn engine(sql: &str) -> Result<Engine, StageError> {
+    let nature = nature(sql).map_err(|e| permanent(format!("sql: {e}")))?;
+    Ok(match nature.adds_up {
+        true => Engine::InMemory,
+        false => Engine::Streaming,
+    })
+}
+
+/// The rows of a query that names `columns`.
+pub(crate) fn collect(frame: LazyFrame, columns: &[String], engine: Engine) -> Result<DataFrame, StageError> {
     caught(
         || {
-            let result = frame.collect_with_engine(Engine::Streaming)?;
+            let result = frame.collect_with_engine(engine)?;
             Ok(result.unwrap_single())
         },
         columns,
@@ -166,7 +190,7 @@ fn collect(frame: LazyFrame, columns: &[String]) -> Result<DataFrame, StageError
 
 /// Polars' errors as ours. What it does not support may also end in a panic, which must not look like a crash that is
 /// worth another attempt.
-fn caught<T>(work: impl FnOnce() -> PolarsResult<T>, columns: &[String]) -> Result<T, StageError> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> PolarsResult<T>, columns: &[String]) -> Result<T, StageError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(failed(&error, columns)),

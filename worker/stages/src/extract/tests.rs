@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::testing::Bench;
 
+mod parts;
 mod rows;
 
 /// A stage with files.
