@@ -57,7 +57,9 @@ pub struct Predict {
     pub version: Option<RunId>,
     /// The tables that the query can name.
     pub sources: BTreeMap<String, Source>,
-    /// One SELECT over the sources; all columns of the only source if there is none.
+    /// One SELECT over the sources; all columns of the only source if there is none. Predictions come in the order of the
+    /// only source or of ORDER BY; rows that are joined, grouped or stacked without one are sorted by `keep` and by what
+    /// the model reads, in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
     /// Columns that are copied beside the predictions.

@@ -35,23 +35,31 @@ pub(crate) fn normalised(frame: DataFrame) -> Result<DataFrame, StageError> {
     DataFrame::new(height, columns).map_err(|e| permanent(first_line(&e)))
 }
 
+/// What a type is widened to; none if it has no place in artifacts.
+pub(crate) fn wide(kind: &DataType) -> Option<DataType> {
+    match kind {
+        DataType::Boolean | DataType::String | DataType::Date => Some(kind.clone()),
+        kind if kind.is_integer() => Some(DataType::Int64),
+        kind if kind.is_float() || kind.is_decimal() => Some(DataType::Float64),
+        DataType::Datetime(_, _) => Some(DataType::Datetime(TimeUnit::Microseconds, None)),
+        kind if kind.is_categorical() || kind.is_enum() || matches!(kind, DataType::Null) => {
+            Some(DataType::String)
+        }
+        _ => None,
+    }
+}
+
 fn widened(column: Column) -> Result<Column, StageError> {
-    let to = match column.dtype() {
-        DataType::Boolean | DataType::Int64 | DataType::Float64 | DataType::String | DataType::Date => {
-            return Ok(column);
-        }
-        DataType::Datetime(TimeUnit::Microseconds, None) => return Ok(column),
-        kind if kind.is_integer() => DataType::Int64,
-        kind if kind.is_float() || kind.is_decimal() => DataType::Float64,
-        DataType::Datetime(_, _) => DataType::Datetime(TimeUnit::Microseconds, None),
-        kind if kind.is_categorical() || kind.is_enum() || matches!(kind, DataType::Null) => DataType::String,
-        kind => {
-            return Err(permanent(format!(
-                "column {:?} is of type {kind}, which has no place in a table of features: CAST it in `sql`, or leave it out",
-                column.name()
-            )));
-        }
+    let Some(to) = wide(column.dtype()) else {
+        return Err(permanent(format!(
+            "column {:?} is of type {}, which has no place in a table of features: CAST it in `sql`, or leave it out",
+            column.name(),
+            column.dtype()
+        )));
     };
+    if to == *column.dtype() {
+        return Ok(column);
+    }
     column.strict_cast(&to).map_err(|_| {
         permanent(format!(
             "column {:?} has a whole number that needs more than 64 bits with a sign: CAST it to DOUBLE or VARCHAR in `sql`",

@@ -3,15 +3,15 @@
 //! Rows of a query come in no order that could be relied on, so they are put into one that depends on their content
 //! only. Without a query they keep the order of their files.
 
-mod columns;
+pub(crate) mod columns;
 pub(crate) mod moments;
 mod order;
-mod query;
+pub(crate) mod query;
 pub(crate) mod read;
 mod roles;
 mod shares;
 mod split;
-mod sql;
+pub(crate) mod sql;
 mod starter;
 
 pub(crate) use order::row_hashes;

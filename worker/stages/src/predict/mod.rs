@@ -92,6 +92,7 @@ impl Stage for Predict {
             &found.sources,
             params.sql.as_deref(),
             &scorer,
+            &params.keep,
             context.inputs.join(UNPACKED),
             &go_on,
         )?;

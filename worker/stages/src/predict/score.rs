@@ -1,6 +1,7 @@
 //! Rows in, predictions out, a batch at a time: memory does not grow with the data.
 
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use ml::package::{PackageError, Scorer};
 use polars::prelude::*;
 
 use super::output::{Form, Output, OutputError};
+use crate::extract::columns::wide;
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 65_536;
@@ -90,15 +92,17 @@ pub fn score(
     let schema = rows.collect_schema().map_err(read)?;
     check_keep(keep, &schema, &scorer)?;
     // Only what is needed is read.
-    let mut wanted = scorer.input_names();
-    wanted.extend(
-        keep.iter()
-            .filter(|name| !wanted.contains(name))
-            .cloned()
+    let inputs = scorer.input_names();
+    let present = inputs.iter().filter_map(|name| {
+        let kind = schema.get(name)?;
+        Some(as_trained(name, kind))
+    });
+    let kept = keep.iter().filter(|name| !inputs.contains(name));
+    let rows = rows.select(
+        present
+            .chain(kept.map(|name| col(name.as_str())))
             .collect::<Vec<_>>(),
     );
-    let present = wanted.iter().filter(|name| schema.contains(name));
-    let rows = rows.select(present.map(|name| col(name.as_str())).collect::<Vec<_>>());
 
     let job = Arc::new(Mutex::new(Job {
         scorer,
@@ -124,9 +128,23 @@ pub fn score(
     let has_failed = lock(&job).failure.is_some();
     let collected = match has_failed {
         true => Ok(()),
-        false => batches
-            .and_then(|batches| batches.collect_with_engine(Engine::Streaming))
-            .map(drop),
+        false => {
+            let work = AssertUnwindSafe(|| {
+                batches
+                    .and_then(|batches| batches.collect_with_engine(Engine::Streaming))
+                    .map(drop)
+            });
+            match catch_unwind(work) {
+                Ok(collected) => collected,
+                // Our own work holds the lock: its panic is a fault of ours.
+                Err(panic) if job.is_poisoned() => resume_unwind(panic),
+                // What Polars does not support may end in a panic, which must not look like a crash that is worth
+                // another attempt.
+                Err(_) => Err(polars_err!(
+                    ComputeError: "they or their query have something that is not supported: write it in another way"
+                )),
+            }
+        }
     };
     let mut job = lock(&job);
     if let Some(failure) = job.failure.take() {
@@ -188,6 +206,16 @@ impl Job {
         self.rows += height;
         self.watch.rows.store(self.rows, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// A column as `extract` makes it for training. Whole numbers and columns of nothing are left to the feature program,
+/// which reads them as they are.
+fn as_trained(name: &str, kind: &DataType) -> Expr {
+    let column = col(name);
+    match wide(kind) {
+        Some(to) if to != *kind && !kind.is_integer() && *kind != DataType::Null => column.strict_cast(to),
+        _ => column,
     }
 }
 

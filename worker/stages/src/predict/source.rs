@@ -11,7 +11,9 @@ use polars::prelude::*;
 use polars::sql::SQLContext;
 
 use crate::extract::check_sql;
+use crate::extract::query::nature;
 use crate::extract::read::{Reading, Table};
+use crate::extract::sql::{caught, collect, engine};
 use crate::flow::{permanent, transient};
 
 /// Why rows cannot be read.
@@ -48,12 +50,15 @@ pub fn scan(
         .map_err(|e| failed(e.to_string()))
 }
 
-/// The rows of the query over the sources, or all of the only source.
+/// The rows of the query over the sources, or all of the only source. Rows that a query joins, groups or stacks without
+/// an ORDER BY come in no order that could be relied on: they are sorted by what is kept of them and by what the model
+/// reads, for which all of them must fit into memory.
 pub(super) fn frame(
     sources: &BTreeMap<String, Source>,
     found: &BTreeMap<String, Vec<SourceFile>>,
     sql: Option<&str>,
     scorer: &Scorer,
+    keep: &[String],
     scratch: PathBuf,
     go_on: &dyn Fn() -> bool,
 ) -> Result<LazyFrame, StageError> {
@@ -66,12 +71,12 @@ pub(super) fn frame(
             Some(_) => reading.table(name, source, files)?,
             None => typed(&reading, name, source, files, scorer)?,
         };
-        tables.insert(name.clone(), table.frame);
+        tables.insert(name.clone(), table);
     }
     let Some(sql) = sql else {
         let mut frames = tables.into_values();
         return match (frames.next(), frames.next()) {
-            (Some(only), None) => Ok(only),
+            (Some(only), None) => Ok(only.frame),
             _ => Err(permanent(
                 "there are several sources: say in `sql` how they are joined",
             )),
@@ -79,11 +84,34 @@ pub(super) fn frame(
     };
     let names: Vec<&str> = tables.keys().map(String::as_str).collect();
     check_sql(sql, &names).map_err(|e| permanent(format!("sql: {e}")))?;
+    let columns: Vec<String> = tables.values().flat_map(|t| t.columns.iter().cloned()).collect();
     let mut context = SQLContext::new();
     for (name, table) in tables {
-        context.register(&name, table);
+        context.register(&name, table.frame);
     }
-    context.execute(sql).map_err(|e| permanent(format!("sql: {e}")))
+    let (mut rows, schema) = caught(
+        || {
+            let mut rows = context.execute(sql)?;
+            let schema = rows.collect_schema()?;
+            Ok((rows, schema))
+        },
+        &columns,
+    )?;
+    let nature = nature(sql).map_err(|e| permanent(format!("sql: {e}")))?;
+    if !nature.has_order {
+        let mut by: Vec<String> = Vec::new();
+        for name in keep.iter().cloned().chain(scorer.input_names()) {
+            if schema.contains(&name) && !by.contains(&name) {
+                by.push(name);
+            }
+        }
+        rows = rows.sort(by, SortMultipleOptions::default());
+    }
+    Ok(match nature.adds_up {
+        // Only so do sums have the same digits each time.
+        true => collect(rows, &columns, engine(sql)?)?.lazy(),
+        false => rows,
+    })
 }
 
 /// A source whose texts are read once more where the values alone look like another type than the model's: a text of
@@ -128,14 +156,14 @@ fn is_csv(source: &Source, files: &[SourceFile]) -> bool {
     format == Some(Format::Csv)
 }
 
-/// True if values of that type lose nothing as the model's.
+/// True if values of that type can be what the model reads. The feature program refuses those that are not.
 fn fits(wanted: ml::dataset::ColumnType, found: &DataType) -> bool {
     use ml::dataset::ColumnType as Wanted;
     match (wanted, found) {
         (_, DataType::Null) => true,
-        (Wanted::Boolean, found) => *found == DataType::Boolean,
-        (Wanted::Integer, found) => found.is_integer(),
-        (Wanted::Float, found) => found.is_primitive_numeric(),
+        // Some programs write 1 and 0 for true and false, and 44.0 as soon as one value of the column is missing.
+        (Wanted::Boolean, found) => *found == DataType::Boolean || found.is_primitive_numeric(),
+        (Wanted::Integer | Wanted::Float, found) => found.is_primitive_numeric(),
         (Wanted::Text, found) => *found == DataType::String,
         (Wanted::Date, found) => *found == DataType::Date,
         (Wanted::Datetime, found) => matches!(found, DataType::Datetime(..)),

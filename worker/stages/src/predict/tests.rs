@@ -265,3 +265,91 @@ fn a_scoring_can_be_stopped_and_does_not_replace_a_file() {
     assert_eq!(go(&watch), Err(ScoreError::Stopped));
     assert!(matches!(go(&Arc::default()), Err(ScoreError::Write(_))));
 }
+
+fn texts(frame: &DataFrame, column: &str) -> Vec<String> {
+    let column = frame.column(column).expect("kept").str().expect("texts").clone();
+    column.iter().flatten().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_query_that_joins_or_groups_gives_its_rows_in_one_order() {
+    let bytes = parquet(&mut rows(20_000));
+    for sql in [
+        "SELECT a.* FROM data AS a JOIN data AS b ON a.key = b.key",
+        "SELECT key, max(number) AS number, max(place) AS place, max(nothing) AS nothing FROM data GROUP BY key",
+    ] {
+        let (bench, _folder) = bench(
+            "rows.parquet",
+            &bytes,
+            &format!("keep = [\"key\"], sql = \"{sql}\""),
+        );
+        assert_eq!(bench.run(), Ok(Outcome::Advance), "{sql}");
+        let keys = texts(&predictions(&bench), "key");
+        assert!(keys.len() == 20_000 && keys.is_sorted(), "{sql}");
+    }
+    let (bench, _folder) = bench(
+        "rows.parquet",
+        &bytes,
+        "keep = [\"key\"], sql = \"WITH t AS (SELECT * FROM data) SELECT * FROM t WHERE nothing > 3\"",
+    );
+    assert_eq!(bench.run(), Ok(Outcome::Advance));
+    let places: Vec<usize> = texts(&predictions(&bench), "key")
+        .iter()
+        .map(|key| key.trim_start_matches("key-").parse().expect("a number"))
+        .collect();
+    assert!(places.is_sorted(), "in the order of the file");
+}
+
+#[test]
+fn whole_numbers_may_be_written_with_a_point_and_fractions_as_decimals() {
+    let mut rows = rows(120);
+    let (bench_, _folder) = bench("rows.parquet", &parquet(&mut rows), "keep = [\"key\"]");
+    assert_eq!(bench_.run(), Ok(Outcome::Advance));
+    let expected = predictions(&bench_);
+    let cast = |rows: &DataFrame, column: &str, kind: DataType| {
+        let mut rows = rows.clone();
+        let other = rows.column(column).expect("there").cast(&kind).expect("casts");
+        rows.with_column(other).expect("of equal length");
+        rows
+    };
+    let text = csv(&mut cast(&rows, "nothing", DataType::Float64));
+    assert!(std::str::from_utf8(&text).expect("a text").contains(".0,"));
+    let decimals = parquet(&mut cast(&rows, "number", DataType::Decimal(12, 4)));
+    for (file, bytes) in [("rows.csv", text), ("rows.parquet", decimals)] {
+        let (bench, _folder) = bench(file, &bytes, "keep = [\"key\"]");
+        assert_eq!(bench.run(), Ok(Outcome::Advance), "{file}");
+        assert!(predictions(&bench).equals_missing(&expected), "{file}");
+    }
+}
+
+#[test]
+fn blank_lines_and_quoted_nothing_are_read_as_by_extract() {
+    let text = |nothing: &str, end: &str| {
+        let rows: String = (0..20)
+            .map(|i| format!("k{i},1.5,{},{i}\n", if i % 2 == 0 { nothing } else { "north" }))
+            .collect();
+        format!("key,number,place,nothing\n{rows}{end}")
+    };
+    let (plain, _folder) = bench("rows.csv", text("", "").as_bytes(), "keep = []");
+    assert_eq!(plain.run(), Ok(Outcome::Advance));
+    let (other, _folder) = bench("rows.csv", text("\"\"", "\n\n").as_bytes(), "keep = []");
+    assert_eq!(other.run(), Ok(Outcome::Advance));
+    assert_eq!(predictions(&other).height(), 20);
+    assert!(predictions(&other).equals(&predictions(&plain)));
+}
+
+#[test]
+fn a_panic_of_the_query_is_no_crash() {
+    let (_folder, scorer) = scorer(Task::Binary);
+    let folder = tempfile::tempdir().expect("a folder");
+    let panicking = col("number").map(|_| panic!("not supported"), |_, field| Ok(field.clone()));
+    let scored = score(
+        Arc::new(scorer),
+        rows(10).lazy().with_column(panicking),
+        &[],
+        &folder.path().join("out.parquet"),
+        Form::Parquet,
+        &Arc::default(),
+    );
+    assert!(matches!(scored, Err(ScoreError::Read(_))), "{scored:?}");
+}
