@@ -1,7 +1,8 @@
 //! What every stage asks of its assignment.
 
+use pipeline::id::{AliasName, ModelName};
 use pipeline::spec::{Spec, StageParams, Step};
-use pipeline::stage::{Assignment, StageError};
+use pipeline::stage::{Assignment, ModelNeed, StageError};
 use pipeline::{StageName, StepName};
 
 /// A stage's name, from the catalogue.
@@ -13,6 +14,35 @@ pub(crate) fn stage_name(name: &'static str) -> StageName {
 pub(crate) fn step_before<'a>(spec: &'a Spec, step: &StepName) -> Option<&'a Step> {
     let at = spec.steps.iter().position(|s| s.step == *step)?;
     spec.steps[..at].last()
+}
+
+/// Which champion is compared with: that of `model` and `alias`, where they are given, or else that of `deploy`; none if
+/// nothing says which model.
+pub(crate) fn champion_need(
+    assignment: &Assignment,
+    model: Option<&ModelName>,
+    alias: Option<&AliasName>,
+) -> Result<Option<ModelNeed>, StageError> {
+    let deploy = assignment.spec.steps.iter().find_map(|step| match &step.params {
+        StageParams::Deploy(deploy) => Some(deploy),
+        _ => None,
+    });
+    let model = match (model.or(deploy.and_then(|d| d.model.as_ref())), deploy) {
+        (Some(model), _) => model.clone(),
+        (None, Some(_)) => ModelName::new(assignment.spec.pipeline.as_str()).map_err(|e| {
+            StageError::Permanent(format!("the pipeline's name is no model's: {e}; set model"))
+        })?,
+        (None, None) => return Ok(None),
+    };
+    let alias = match alias.or(deploy.map(|d| &d.alias)) {
+        Some(alias) => alias.clone(),
+        None => AliasName::new("champion").expect("letters make an id"),
+    };
+    Ok(Some(ModelNeed {
+        model,
+        alias,
+        version: None,
+    }))
 }
 
 /// What the assignment's step is told, as `pick` takes it out of the stage's own variant.

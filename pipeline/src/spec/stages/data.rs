@@ -152,11 +152,12 @@ impl<'de> Deserialize<'de> for Source {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Comma-separated values with a header line.
+    /// Comma-separated values with a header line. Empty lines are no rows, but missing values where there is a single
+    /// column; an empty text is a missing value, in quotes or not.
     Csv,
     /// Apache Parquet.
     Parquet,
-    /// One JSON object a line.
+    /// One JSON object a line. Keys that hold lists or objects are left out, and `validate` says so.
     Ndjson,
 }
 

@@ -18,15 +18,13 @@ use ml::dataset::{Dataset, Task};
 use ml::features::FeatureProgram;
 use ml::metrics::{self, Metric};
 use pipeline::StageName;
-use pipeline::id::{AliasName, ModelName};
-use pipeline::spec::StageParams;
-use pipeline::spec::stages::{Deploy, Evaluate as Params};
-use pipeline::stage::{Assignment, ModelNeed, Needs, Outcome, Read, Stage, StageContext, StageError};
+use pipeline::spec::stages::Evaluate as Params;
+use pipeline::stage::{Assignment, Needs, Outcome, Read, Stage, StageContext, StageError};
 
 use self::candidate::{Candidate, Rows};
 use self::champion::Champion;
 use self::document::{Evaluation, SplitSizes, Verdict};
-use crate::assigned::{own_params, stage_name};
+use crate::assigned::{champion_need, own_params, stage_name};
 use crate::flow::{self, EVALUATION, MODEL, PROGRAM, REPORT_HTML, Split, TRAINING, VERDICT, permanent};
 
 pub(crate) struct Evaluate;
@@ -39,7 +37,7 @@ impl Stage for Evaluate {
     fn needs(&self, assignment: &Assignment) -> Result<Needs, StageError> {
         let params = own_params!(assignment, Evaluate)?;
         Ok(Needs {
-            model: model_need(assignment, params)?,
+            model: champion_need(assignment, params.model.as_ref(), params.alias.as_ref())?,
             ..Needs::default()
         })
     }
@@ -69,36 +67,6 @@ impl Stage for Evaluate {
             },
         })
     }
-}
-
-/// Which champion the winner is compared with: the one named, that of `deploy`, or none.
-fn model_need(assignment: &Assignment, params: &Params) -> Result<Option<ModelNeed>, StageError> {
-    let deploy: Option<&Deploy> = assignment.spec.steps.iter().find_map(|step| match &step.params {
-        StageParams::Deploy(deploy) => Some(deploy),
-        _ => None,
-    });
-    let model = match (&params.model, deploy) {
-        (Some(model), _) => model.clone(),
-        (
-            None,
-            Some(Deploy {
-                model: Some(model), ..
-            }),
-        ) => model.clone(),
-        (None, Some(_)) => ModelName::new(assignment.spec.pipeline.as_str())
-            .map_err(|e| permanent(format!("the pipeline's name is no model's: {e}; set model")))?,
-        (None, None) => return Ok(None),
-    };
-    let alias = match (&params.alias, deploy) {
-        (Some(alias), _) => alias.clone(),
-        (None, Some(deploy)) => deploy.alias.clone(),
-        (None, None) => AliasName::new("champion").expect("letters make an id"),
-    };
-    Ok(Some(ModelNeed {
-        model,
-        alias,
-        version: None,
-    }))
 }
 
 /// One evaluation.

@@ -83,15 +83,7 @@ impl Champion {
     /// How the columns compare with those that the champion reads. A missing column and a changed type are told as
     /// `severity` says; a new column is only worth a note.
     pub(super) fn schema(&self, dataset: &Dataset, severity: OnFailure) -> Vec<RuleResult> {
-        let rule = |column: &str, what: &str, severity, detail: String| RuleResult {
-            id: format!("{column}.{what}"),
-            column: Some(column.to_owned()),
-            severity,
-            checked: 1,
-            failed: 1,
-            detail: Some(detail),
-            examples: Vec::new(),
-        };
+        let rule = RuleResult::note;
         let known: BTreeMap<&str, ColumnType> =
             self.inputs.iter().map(|i| (i.name.as_str(), i.kind)).collect();
         let mut results = Vec::new();
@@ -133,7 +125,7 @@ impl Champion {
 }
 
 /// Whether numbers have fractions may change from day to day.
-fn is_alike(a: ColumnType, b: ColumnType) -> bool {
+pub(super) fn is_alike(a: ColumnType, b: ColumnType) -> bool {
     let is_number = |kind| matches!(kind, ColumnType::Integer | ColumnType::Float);
     a == b || (is_number(a) && is_number(b))
 }

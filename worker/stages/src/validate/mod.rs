@@ -1,6 +1,7 @@
 //! `validate`: checks the splits against the rules and against what the champion was trained on.
 
 mod champion;
+mod moves;
 mod page;
 mod report;
 mod rules;
@@ -8,17 +9,17 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ml::dataset::{Dataset, Role};
-use ml::statistics::{self, Statistics};
+use ml::statistics::Statistics;
 use pipeline::StageName;
 use pipeline::spec::stages::{OnFailure, Validate as Params};
-use pipeline::stage::{Assignment, ModelNeed, Needs, Outcome, Read, Stage, StageContext, StageError};
+use pipeline::stage::{Assignment, Needs, Outcome, Read, Stage, StageContext, StageError};
 use polars::prelude::*;
 
 use self::champion::Champion;
-use self::report::{Example, MAX_EXAMPLES, Move, Report, RuleResult};
+use self::report::{Example, MAX_EXAMPLES, Report, RuleResult};
 use self::rules::{Rules, WholeRule};
-use crate::assigned::{own_params, stage_name};
-use crate::flow::{self, Split, permanent};
+use crate::assigned::{champion_need, own_params, stage_name};
+use crate::flow::{self, LeftOut, Split, permanent};
 
 /// The most broken rules that a reason names.
 const MAX_NAMED: usize = 3;
@@ -32,20 +33,19 @@ impl Stage for Validate {
 
     fn needs(&self, assignment: &Assignment) -> Result<Needs, StageError> {
         let params = own_params!(assignment, Validate)?;
-        let model = params.model.clone().zip(params.alias.clone());
         Ok(Needs {
-            sources: BTreeMap::new(),
-            model: model.map(|(model, alias)| ModelNeed {
-                model,
-                alias,
-                version: None,
-            }),
+            model: champion_need(assignment, params.model.as_ref(), params.alias.as_ref())?,
+            ..Needs::default()
         })
     }
 
     fn reads(&self, assignment: &Assignment) -> Vec<Read> {
         let mut reads = flow::row_reads(assignment, &Split::ALL);
-        reads.extend(flow::reads(assignment, "extract", &[flow::STATISTICS]));
+        reads.extend(flow::reads(
+            assignment,
+            "extract",
+            &[flow::STATISTICS, flow::LEFT_OUT],
+        ));
         reads.extend(champion::reads(assignment));
         reads
     }
@@ -55,9 +55,10 @@ impl Stage for Validate {
         let dataset = flow::dataset(context)?;
         let champion = Champion::read(context)?;
         let mut checked = check(context, params, &dataset)?;
+        checked.report.rules.extend(left_out(context)?);
         context.progress(0.6);
         let statistics: Statistics = flow::read_json(&flow::input(context, "extract", flow::STATISTICS)?)?;
-        compare(
+        moves::compare(
             context,
             params,
             &dataset,
@@ -252,6 +253,19 @@ fn table_results(params: &Params, dataset: &Dataset, rows: u64) -> Vec<RuleResul
     results
 }
 
+/// The columns of sources that were not read. Nobody asked for a rule on them, so each is only worth a note.
+fn left_out(context: &StageContext<'_>) -> Result<Vec<RuleResult>, StageError> {
+    let Ok(path) = flow::input(context, "extract", flow::LEFT_OUT) else {
+        return Ok(Vec::new());
+    };
+    let columns: Vec<LeftOut> = flow::read_json(&path)?;
+    let notes = columns.into_iter().map(|LeftOut { source, column }| {
+        let detail = format!("source {source:?}: it holds lists or objects, so it is left out");
+        RuleResult::note(&column, "left_out", OnFailure::Warn, detail)
+    });
+    Ok(notes.collect())
+}
+
 /// Keys that may be shown.
 fn shown_keys(params: &Params, dataset: &Dataset) -> Vec<String> {
     let keys = dataset.of_role(Role::Key).map(|column| column.name.clone());
@@ -272,71 +286,6 @@ fn example(frame: &DataFrame, split: Split, row: usize, keys: &[String]) -> Pola
         row: row as u64 + 1,
         key,
     })
-}
-
-/// Compares with the champion's training data, and the splits with each other.
-fn compare(
-    context: &StageContext<'_>,
-    params: &Params,
-    dataset: &Dataset,
-    champion: Option<&Champion>,
-    train: &Statistics,
-    report: &mut Report,
-) -> Result<(), StageError> {
-    if let Some(champion) = champion {
-        report.champion = Some(champion.version.clone());
-        report.rules.extend(champion.schema(dataset, params.on_failure));
-        if let Some(before) = &champion.statistics {
-            report.drift = moves(context, params, dataset, before, Split::Train, params.drift.stop)?;
-        }
-    }
-    for split in [Split::Validation, Split::Test] {
-        report
-            .skew
-            .extend(moves(context, params, dataset, train, split, None)?);
-    }
-    Ok(())
-}
-
-/// One column at a time: memory is bounded by the longest.
-fn moves(
-    context: &StageContext<'_>,
-    params: &Params,
-    dataset: &Dataset,
-    before: &Statistics,
-    split: Split,
-    stop: Option<f64>,
-) -> Result<Vec<Move>, StageError> {
-    let mut moves = Vec::new();
-    let compared = dataset
-        .columns
-        .iter()
-        .filter(|c| matches!(c.role, Role::Feature | Role::Label));
-    for column in compared {
-        context.checkpoint()?;
-        let Some(described) = before
-            .column(&column.name)
-            .filter(|before| before.kind == column.kind)
-        else {
-            continue;
-        };
-        let frame = flow::rows(context, split, Some(std::slice::from_ref(&column.name)))?;
-        let values = frame.column(&column.name).map_err(permanent)?;
-        if let Some(psi) = statistics::drift(described, values).map_err(permanent)? {
-            let severity = match stop {
-                Some(stop) if psi >= stop => Some(OnFailure::Stop),
-                _ if psi >= params.drift.warn => Some(OnFailure::Warn),
-                _ => None,
-            };
-            moves.push(Move {
-                column: column.name.clone(),
-                split: split.name().to_owned(),
-                psi,
-                severity,
-            });
-        }
-    }
-    Ok(moves)
 }
 
 impl Checked {

@@ -72,6 +72,19 @@ pub(crate) struct RuleResult {
 }
 
 impl RuleResult {
+    /// What was found of a column as a whole.
+    pub(crate) fn note(column: &str, what: &str, severity: OnFailure, detail: String) -> Self {
+        Self {
+            id: format!("{column}.{what}"),
+            column: Some(column.to_owned()),
+            severity,
+            checked: 1,
+            failed: 1,
+            detail: Some(detail),
+            examples: Vec::new(),
+        }
+    }
+
     /// True if it stops the run. A rule that is no row's own cannot be kept by putting rows aside.
     pub(crate) fn stops(&self, is_of_rows: bool) -> bool {
         let stops = match self.severity {

@@ -1,13 +1,16 @@
 //! The stage as a whole, on small splits.
 
 use ml::dataset::{Column as DatasetColumn, ColumnType, SplitRows, Task};
+use ml::statistics;
 use pipeline::artifact::Manifest;
 use pipeline::registry::ModelVersion;
 use pipeline::stage::{Committed, FoundModel};
-use pipeline::{RunId, Timestamp};
+use pipeline::{RunId, StepName, Timestamp};
 
 use super::*;
 use crate::testing::{Bench, manifest};
+
+mod champions;
 
 /// A stage whose splits have 40, 10 and 10 rows; row i of all has id i and x = i, and texts a, b, c in turn.
 struct Case {
@@ -121,6 +124,17 @@ impl Case {
             self.bench.input(&read.path.display().to_string(), bytes);
         }
         self
+    }
+
+    /// What extract left out.
+    fn notes(&mut self, bytes: &[u8]) {
+        let step = StepName::new("extract").expect("valid");
+        let Some(Committed::One(manifest)) = self.bench.assignment.committed.get_mut(&step) else {
+            panic!("extract is committed")
+        };
+        let noted = crate::testing::manifest("extract", 0, 1, &[("left-out.json", bytes)]);
+        manifest.artifacts.extend(noted.artifacts);
+        self.bench.input("extract/left-out.json", bytes);
     }
 
     fn advances(&self) -> Report {

@@ -6,6 +6,7 @@ use ml::dataset::{Column, ColumnType, Dataset, Role, SplitRows};
 use ml::features::store::{self, StoredFeatures};
 use ml::features::{self, FeatureSettings};
 use ml::models::{self, Examples, GoOn, Hyperparameters, Problem, Watch};
+use pipeline::id::{AliasName, ModelName};
 use pipeline::registry::ModelVersion;
 use pipeline::stage::{Committed, FoundModel};
 use pipeline::{RunId, Timestamp};
