@@ -210,10 +210,10 @@ pub enum Split {
     Time {
         /// A date, a time, or a number that grows with time.
         column: String,
-        /// Where validation begins: a date or time, or its share of the rows.
+        /// Where validation begins: a date, a time or a number in quotes, or its share of the rows.
         #[serde(default = "default_validation_boundary")]
         validation: Boundary,
-        /// Where test begins: a date or time, or its share of the rows.
+        /// Where test begins: a date, a time or a number in quotes, or its share of the rows.
         #[serde(default = "default_test_boundary")]
         test: Boundary,
     },
@@ -293,7 +293,7 @@ impl TryFrom<WrittenSplit> for Split {
 pub enum Boundary {
     /// So that it has this share of all rows; equal times stay together.
     Share(f64),
-    /// At this date (`2013-11-01`) or time (`2013-11-01T00:00:00Z`), included.
+    /// At this date (`2013-11-01`), time (`2013-11-01T00:00:00Z`) or number (`2013`), included.
     At(String),
 }
 
@@ -305,7 +305,7 @@ impl<'de> Deserialize<'de> for Boundary {
             type Value = Boundary;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a share such as 0.15, or a date or time")
+                f.write_str("a share such as 0.15, or a date, time or number in quotes")
             }
 
             fn visit_f64<E>(self, share: f64) -> Result<Boundary, E> {

@@ -278,6 +278,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_grows_with_time_has_numbers_as_boundaries() {
+        let at = |text: &str| Boundary::At(text.to_owned());
+        for frame in [
+            df!("day" => [2016i64, 2013, 2015, 2014]).expect("a frame"),
+            df!("day" => [2016.0, 2013.0, 2015.0, 2014.0]).expect("a frame"),
+        ] {
+            let parts = by_time(&frame, at("2015"), at("2016")).expect("splits");
+            assert_eq!((parts.validation, parts.test), (vec![2], vec![0]));
+        }
+    }
+
+    #[test]
     fn equal_times_stay_together() {
         let parts = by_time(&days(&DAYS), Boundary::Share(0.2), Boundary::Share(0.3)).expect("splits");
         assert_eq!(

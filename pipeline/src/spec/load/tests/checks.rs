@@ -3,6 +3,23 @@
 use super::sections::{FULL, MINIMAL};
 use crate::spec::load::*;
 
+#[test]
+fn a_split_by_time_may_begin_at_a_number() {
+    let split = |validation: &str, test: &str| {
+        let text = FULL
+            .replace("2013-09-01", validation)
+            .replace("test = \"2013-11-01\"", &format!("test = {test}"));
+        load(&text, &Overrides::new())
+            .map(drop)
+            .map_err(|e| e.to_string())
+    };
+    assert_eq!(split("\"9\"", "\"10.5\""), Ok(()), "as numbers, not as texts");
+    let refused = split("\"10\"", "\"9\"").expect_err("in the wrong order");
+    assert!(refused.contains("must begin after"), "{refused}");
+    let refused = split("2015", "2017").expect_err("no shares");
+    assert!(refused.contains("write \"2015\" in quotes"), "{refused}");
+}
+
 /// Every value that no stage could work with is refused, at its line.
 #[test]
 fn every_check_refuses_what_it_is_for() {
@@ -89,6 +106,12 @@ fn every_check_refuses_what_it_is_for() {
         ),
         ("2013-09-01", "0", "split.validation", "above 0 and below 1"),
         ("2013-09-01", "\"September\"", "split.validation", "is no date"),
+        (
+            "2013-09-01",
+            "2013",
+            "split.validation",
+            "write \"2013\" in quotes",
+        ),
         ("2013-09-01", "2013-12-01", "split.test", "must begin after"),
         (
             "rows = { min = 1000 }",

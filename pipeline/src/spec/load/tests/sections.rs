@@ -284,7 +284,7 @@ deploy = "soon"
         "line 5, data.key: must be a list in [ ], not the text \"id\"",
         "line 6, splitt: unknown key; did you mean `split`?",
         "line 10, split.colum: unknown key; did you mean `column`?",
-        "line 11, split.test: must be a share such as 0.15, or a date or time, not true",
+        "line 11, split.test: must be a share such as 0.15, or a date, time or number in quotes, not true",
         "line 13, validate.columns.origin.typ: unknown key; did you mean `type`?",
         "line 19, features.impute: there is no \"medain\"; did you mean \"median\"?",
         "line 20, features.max_categories: must be a whole number, 0 or more, not -1",

@@ -220,14 +220,22 @@ fn split(split: &Split, label: &str, found: &mut Findings<'_>) {
                 "is the label; name the column with the time",
             );
             match (validation, test) {
-                (Boundary::Share(validation), Boundary::Share(test)) => shares(*validation, *test, found),
+                (Boundary::Share(validation), Boundary::Share(test))
+                    if [validation, test].iter().all(|share| **share < 1.0) =>
+                {
+                    shares(*validation, *test, found);
+                }
                 (validation, test) => {
                     boundary(validation, "split.validation", found);
                     boundary(test, "split.test", found);
                     if let (Boundary::At(validation), Boundary::At(test)) = (validation, test) {
-                        // Dates and times of one form sort like texts.
+                        let are_in_order = match (number(validation), number(test)) {
+                            (Some(validation), Some(test)) => validation < test,
+                            // Dates and times of one form sort like texts.
+                            _ => validation < test,
+                        };
                         found.expect(
-                            validation < test,
+                            are_in_order,
                             "split.test",
                             format!("must begin after validation does ({validation})"),
                         );
@@ -266,12 +274,22 @@ fn boundary(boundary: &Boundary, path: &str, found: &mut Findings<'_>) {
         Boundary::Share(share) => found.expect(
             (MIN_SHARE..1.0).contains(share),
             path,
-            format!("must be a share above 0 and below 1, such as 0.15, not {share}"),
+            format!(
+                "must be a share above 0 and below 1, such as 0.15, not {share}; if it is a number of the column, write \
+                 \"{share}\" in quotes"
+            ),
         ),
         Boundary::At(at) => found.expect(
-            super::is_date(at),
+            super::is_date(at) || number(at).is_some(),
             path,
-            format!("{at:?} is no date; write for example \"2013-11-01\" or \"2013-11-01T00:00:00Z\""),
+            format!(
+                "{at:?} is no date and no number; write for example \"2013-11-01\", \"2013-11-01T00:00:00Z\" or \"2013\""
+            ),
         ),
     }
+}
+
+/// A number that a column of numbers may hold.
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
