@@ -1,7 +1,6 @@
 //! What a run's stages found out, read from what they wrote: for whoever shows a run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -81,13 +80,13 @@ pub struct ReportPlace {
     pub path: String,
 }
 
-/// Reads the results of a run, whose branches these are. `folder` is for the files that are fetched, and whoever gives
-/// it removes it.
+/// Reads the results of a run, whose branches these are. `bytes` gives an artifact's content; only small ones are asked
+/// for.
 pub async fn read(
     artifacts: &dyn ArtifactStore,
     run: &RunItem,
     branches: &[BranchItem],
-    folder: &Path,
+    bytes: impl AsyncFn(&ArtifactRef) -> PortResult<Vec<u8>>,
 ) -> Results {
     let mut results = Results::default();
     for (name, step) in run.steps_in_order() {
@@ -106,12 +105,12 @@ pub async fn read(
                     path: artifacts.locate(&report.key),
                 });
             }
-            match json_in(artifacts, folder, manifest, EVALUATION).await {
+            match json_in(&bytes, manifest, EVALUATION).await {
                 Ok(None) => {}
                 Ok(evaluation) => results.evaluation = evaluation,
                 Err(e) => results.unread.push(format!("{name}: {e}")),
             }
-            match json_in::<Vec<String>>(artifacts, folder, manifest, WARNINGS).await {
+            match json_in::<Vec<String>>(&bytes, manifest, WARNINGS).await {
                 Ok(texts) => results
                     .warnings
                     .extend(texts.into_iter().flatten().map(|text| Warning {
@@ -131,8 +130,7 @@ fn artifact_name(name: &str) -> ArtifactName {
 
 /// An artifact of this name, if the manifest has one.
 async fn json_in<T: DeserializeOwned>(
-    artifacts: &dyn ArtifactStore,
-    folder: &Path,
+    bytes: &impl AsyncFn(&ArtifactRef) -> PortResult<Vec<u8>>,
     manifest: &Manifest,
     name: &str,
 ) -> PortResult<Option<T>> {
@@ -149,13 +147,7 @@ async fn json_in<T: DeserializeOwned>(
     if *size_bytes > MAX_BYTES {
         return Err(unreadable(&format_args!("it has {size_bytes} bytes")));
     }
-    let file = folder.join(name);
-    artifacts.fetch(&artifact, &file).await?;
-    // The next step's has the same name, and nothing is fetched over a file that is there.
-    let bytes = std::fs::read(&file)
-        .and_then(|bytes| std::fs::remove_file(&file).map(|()| bytes))
-        .map_err(|e| PortError::new(ErrorKind::Unavailable, format!("cannot read {name}")).with_source(e))?;
-    serde_json::from_slice(&bytes)
+    serde_json::from_slice(&bytes(&artifact).await?)
         .map(Some)
         .map_err(|e| unreadable(&e))
 }

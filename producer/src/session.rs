@@ -1,7 +1,7 @@
 //! What every command works with.
 
 use pipeline::item::RunItem;
-use pipeline::ports::{Backend, Host};
+use pipeline::ports::{Backend, ErrorKind, Host, PortError, PortResult};
 use pipeline::{ArtifactKey, ArtifactRef, RunId, Spec, Timestamp};
 
 use crate::exit::Failure;
@@ -28,6 +28,16 @@ impl Session {
         self.backend.runs.load(run).await?.ok_or_else(|| no_such_run(run))
     }
 
+    /// The content of an artifact that is known to be small. Its digest is checked.
+    pub async fn bytes(&self, artifact: &ArtifactRef) -> PortResult<Vec<u8>> {
+        let failed =
+            |e| PortError::new(ErrorKind::Unavailable, "cannot use a temporary folder").with_source(e);
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let file = folder.path().join("artifact");
+        self.backend.artifacts.fetch(artifact, &file).await?;
+        std::fs::read(&file).map_err(failed)
+    }
+
     /// The specification of a run, as it is stored. Its digest is checked.
     pub async fn spec(&self, run: &RunItem) -> Result<Spec, Failure> {
         let key = ArtifactKey::Spec(run.spec);
@@ -37,15 +47,12 @@ impl Session {
                 run.spec, run.id
             ))
         })?;
-        let folder = tempfile::tempdir().map_err(Failure::file("make a temporary folder"))?;
-        let file = folder.path().join("spec.json");
         let reference = ArtifactRef {
             key,
             sha256: run.spec,
             size_bytes,
         };
-        self.backend.artifacts.fetch(&reference, &file).await?;
-        let bytes = std::fs::read(&file).map_err(Failure::file("read the fetched specification"))?;
+        let bytes = self.bytes(&reference).await?;
         Spec::from_canonical(&bytes).map_err(|error| {
             Failure::Usage(format!(
                 "the specification of run {} is of another version of fleetline than this producer: {error}",

@@ -180,6 +180,11 @@ fn a_cancelled_run_is_stopped_within_a_second_also_if_it_does_not_listen() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     let ended = fleet.wait_for_end(&run, RunStatus::Cancelled);
     assert_eq!(step(&ended, "noop").attempt, 0, "nothing after it was begun");
+    let shown = fleet.producer(&["show", run.as_str()]).expect_code(0);
+    assert!(
+        shown.stdout.contains("STOPPED") && !shown.stdout.contains("RUNNING"),
+        "{shown:?}"
+    );
     fleet.wait_until_empty("sleep");
 
     let next = fleet.submit("pipeline = \"next\"\n[[steps]]\nstage = \"sleep\"\nparams = { ms = 1 }\n");

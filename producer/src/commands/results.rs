@@ -1,5 +1,6 @@
 //! What a run's stages found out, as `show` and `watch` tell it.
 
+use pipeline::ArtifactRef;
 use pipeline::item::{BranchItem, RunItem};
 use pipeline::results::{Candidate, Evaluation, ReportPlace, Results, Warning, read};
 use serde::Serialize;
@@ -46,17 +47,13 @@ impl From<Results> for ResultsView {
 }
 
 /// Reads what there is so far, and complains of what cannot be read.
-pub(super) async fn results_of(
-    session: &Session,
-    run: &RunItem,
-    branches: &[BranchItem],
-) -> Result<ResultsView, Failure> {
-    let folder = tempfile::tempdir().map_err(Failure::file("make a temporary folder"))?;
-    let results = read(&*session.backend.artifacts, run, branches, folder.path()).await;
+pub(super) async fn results_of(session: &Session, run: &RunItem, branches: &[BranchItem]) -> ResultsView {
+    let bytes = async |artifact: &ArtifactRef| session.bytes(artifact).await;
+    let results = read(&*session.backend.artifacts, run, branches, bytes).await;
     for unread in &results.unread {
         complain(&format!("not shown: {unread}"));
     }
-    Ok(results.into())
+    results.into()
 }
 
 /// Prints a table of each kind that there is something of.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipeline::item::{BranchItem, RunItem, StepState};
-use pipeline::{RunId, Timestamp};
+use pipeline::{RunId, RunStatus, Timestamp};
 use serde::Serialize;
 
 use crate::commands::list::took;
@@ -18,7 +18,8 @@ use crate::waiting::{self, Reason, ReasonView, Surroundings, why_waits};
 ///
 /// SPENT is how many crashes, passing failures and deaths of memory the step has used up of what it may. The row of a
 /// fanned-out step sums up its branches: all attempts, the longest duration, the largest memory, all artifacts. A
-/// branch has a row of its own while it is tried and when it failed for good. CACHE says whether the result is an
+/// branch has a row of its own while it is tried and when it failed for good. STOPPED is what was RUNNING (so in the
+/// JSON) when the run ended. CACHE says whether the result is an
 /// earlier one that depended on the same, and if not, what changed since the step's latest result.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -58,7 +59,7 @@ pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failu
     let around = surroundings(session, &run, &branches).await?;
     let reasons = why_waits(&run, &branches, &around);
     let steps = StepView::all(&run, &branches);
-    let results = results_of(session, &run, &branches).await?;
+    let results = results_of(session, &run, &branches).await;
     if session.output.is_json() {
         let waits = reasons.iter().map(|reason| ReasonView {
             kind: reason.kind(),
@@ -230,7 +231,7 @@ fn row(view: &StepView, steps: &[StepView], run: &RunItem) -> [Cell; HEADINGS.le
             view.label()
         }),
         Cell::new(&view.stage),
-        Cell::new(format!("{}{of_branches}", state(view.state))).coloured(state_colour(view.state)),
+        shown_state(view, run, &of_branches),
         Cell::new(attempts.to_string()).right(),
         Cell::maybe(spent(view, run)),
         Cell::new(view.class),
@@ -240,6 +241,14 @@ fn row(view: &StepView, steps: &[StepView], run: &RunItem) -> [Cell; HEADINGS.le
         Cell::maybe((n > 0).then(|| format!("{n}, {}", size(size_bytes)))).right(),
         Cell::maybe(view.fault.as_ref().map(|f| f.class)),
     ]
+}
+
+/// What a run's end cut short stays as it was: nobody works on it.
+fn shown_state(view: &StepView, run: &RunItem, of_branches: &str) -> Cell {
+    if run.status != RunStatus::Open && view.state == StepState::Running {
+        return Cell::new(format!("STOPPED{of_branches}")).coloured(status_colour(run.status));
+    }
+    Cell::new(format!("{}{of_branches}", state(view.state))).coloured(state_colour(view.state))
 }
 
 /// What the cache said: of all branches the same, or how many hits there were.

@@ -78,7 +78,7 @@ async fn follow(session: &Session, id: &RunId) -> Result<Exit, Failure> {
             }
             if !session.output.is_json() {
                 let branches = branches_of(session, &run).await?;
-                results::print(session, &results_of(session, &run, &branches).await?)?;
+                results::print(session, &results_of(session, &run, &branches).await)?;
             }
             return Ok(exit);
         }

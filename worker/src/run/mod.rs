@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::operate::{self, Submitted};
-use pipeline::ports::{Host, PortError};
+use pipeline::ports::{ErrorKind, Host, PortError, PortResult};
 use pipeline::results;
 use pipeline::spec::{self, Kind, Setting};
-use pipeline::{RunId, RunItem, RunStatus, Spec};
+use pipeline::{ArtifactRef, RunId, RunItem, RunStatus, Spec};
 
 use crate::drain::Phase;
 use crate::output;
@@ -187,12 +187,20 @@ pub async fn run(
     });
     let run = seen?;
     let branches = worker.backend.runs.load_branches(&run.id, None).await?;
-    let folder = tempfile::tempdir_in(worker.scratch.path()).map_err(RunError::Scratch)?;
-    let results = results::read(&*worker.backend.artifacts, &run, &branches, folder.path()).await;
+    let bytes = async |artifact: &ArtifactRef| bytes_of(worker, artifact).await;
+    let results = results::read(&*worker.backend.artifacts, &run, &branches, bytes).await;
     for unread in &results.unread {
         tracing::warn!(run.id = %run.id, "not shown: {unread}");
     }
     Ok(Report::new(&run, &branches, results))
+}
+
+async fn bytes_of(worker: &Worker, artifact: &ArtifactRef) -> PortResult<Vec<u8>> {
+    let failed = |e| PortError::new(ErrorKind::Unavailable, "cannot use the scratch folder").with_source(e);
+    let folder = tempfile::tempdir_in(worker.scratch.path()).map_err(failed)?;
+    let file = folder.path().join("artifact");
+    worker.backend.artifacts.fetch(artifact, &file).await?;
+    std::fs::read(&file).map_err(failed)
 }
 
 /// The run when it ended, or when the process began to leave.
