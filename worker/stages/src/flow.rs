@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use ml::dataset::Dataset;
 use ml::frame;
-use pipeline::results::WARNINGS;
+pub(crate) use pipeline::results::WARNINGS;
 use pipeline::stage::{Assignment, Committed, Read, StageContext, StageError};
 use pipeline::{ArtifactName, Manifest, StepName};
 use polars::prelude::DataFrame;

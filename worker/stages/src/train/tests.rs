@@ -233,7 +233,12 @@ fn a_spent_budget_keeps_the_best_so_far_and_says_so() {
         let bench = bench(Task::Binary, candidate);
         *bench.notes.elapsed.lock().expect("not poisoned") = Duration::from_secs(2);
         assert_eq!(bench.run(), Ok(Outcome::Advance));
-        assert_eq!((bench.outputs(), bench.output(TIME_LIMITED).len()), (3, 0));
+        assert_eq!((bench.outputs(), bench.output(TIME_LIMITED).len()), (4, 0));
+        let warnings = String::from_utf8(bench.output(flow::WARNINGS)).expect("is text");
+        assert!(
+            warnings.contains("its time budget ended the training after 1"),
+            "{warnings}"
+        );
         let record = record(&bench);
         assert!(record.time_limited);
         assert_eq!(record.iterations, iterations);

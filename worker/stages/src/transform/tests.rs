@@ -119,7 +119,7 @@ fn fits_on_train_and_applies_to_all() {
     let test = df!("x" => [9.0], "t" => ["new"], "y" => [1i64], "w" => [2.0]).expect("a frame");
     let bench = bench(PARAMS, &binary(), &train(), &test);
     assert_eq!(bench.run(), Ok(Outcome::Advance));
-    assert_eq!(bench.outputs(), 5);
+    assert_eq!(bench.outputs(), 6);
     let program = FeatureProgram::from_bytes(&bench.output(flow::PROGRAM)).expect("reads");
     let names: Vec<&str> = program.features().iter().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["x", "t"]);
@@ -141,6 +141,11 @@ fn fits_on_train_and_applies_to_all() {
     assert_eq!(summary["features"][1]["categories"], 3);
     assert_eq!(summary["notes"][0]["column"], "same");
     assert_eq!(summary["notes"][0]["left_out"], true);
+    let warnings: Vec<String> = serde_json::from_slice(&bench.output(flow::WARNINGS)).expect("is JSON");
+    assert_eq!(
+        warnings,
+        ["same is left out: it is the same in all rows of train"]
+    );
     let progress = bench.notes.progress.lock().expect("not poisoned").clone();
     assert!(
         progress.is_sorted() && progress.last() == Some(&1.0),

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rusqlite::Connection;
 
@@ -34,8 +34,8 @@ pub(super) struct Checkpoints {
     thread: Option<SyncSender<()>>,
     /// At how many pages it was asked last.
     asked_at: u32,
-    /// The thread has done its part.
-    done: Arc<AtomicBool>,
+    /// The thread has something to do, or does it. Only one of us can be at it.
+    is_working: Arc<AtomicBool>,
 }
 
 impl Checkpoints {
@@ -44,7 +44,7 @@ impl Checkpoints {
             database,
             thread: None,
             asked_at: 0,
-            done: Arc::default(),
+            is_working: Arc::default(),
         }
     }
 
@@ -55,8 +55,12 @@ impl Checkpoints {
             self.asked_at = 0;
             return;
         }
-        if log_pages >= TOO_LONG_PAGES && self.done.swap(false, Ordering::Relaxed) {
-            // Nobody writes during our turn, so this gets to the end. If it fails, there will be another occasion.
+        if self.is_working.load(Ordering::Acquire) {
+            return;
+        }
+        if log_pages >= TOO_LONG_PAGES && self.asked_at > 0 {
+            // The thread has done its part. Nobody writes during our turn, so this gets to the end. If it fails, such as
+            // for another process' thread that is at it, the next write is another occasion.
             if let Ok(_turn) = writer.lock.lock() {
                 let _ = pass(&writer.opened.connection);
             }
@@ -70,31 +74,41 @@ impl Checkpoints {
     fn ask(&mut self) {
         let thread = match &mut self.thread {
             Some(thread) => thread,
-            none => match start(self.database.clone(), Arc::clone(&self.done)) {
+            none => match start(self.database.clone(), Arc::clone(&self.is_working)) {
                 Ok(thread) => none.insert(thread),
                 // The log grows until there is a thread, or until nobody uses the folder any more.
                 Err(_) => return,
             },
         };
-        match thread.try_send(()) {
-            // If it is busy, it is told already.
-            Ok(()) | Err(TrySendError::Full(())) => {}
-            Err(TrySendError::Disconnected(())) => self.thread = None,
+        self.is_working.store(true, Ordering::Release);
+        if thread.try_send(()).is_err() {
+            self.is_working.store(false, Ordering::Release);
+            self.thread = None;
         }
     }
 }
 
-fn start(database: Database, done: Arc<AtomicBool>) -> std::io::Result<SyncSender<()>> {
+/// Says that the thread has nothing to do, also if it dies.
+struct Idle<'a>(&'a AtomicBool);
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+fn start(database: Database, is_working: Arc<AtomicBool>) -> std::io::Result<SyncSender<()>> {
     let (sender, asked) = sync_channel(1);
     std::thread::Builder::new()
         .name("fleetline-log".into())
-        .spawn(move || serve(&database, &asked, &done))?;
+        .spawn(move || serve(&database, &asked, &is_working))?;
     Ok(sender)
 }
 
-fn serve(database: &Database, asked: &Receiver<()>, done: &AtomicBool) {
+fn serve(database: &Database, asked: &Receiver<()>, is_working: &AtomicBool) {
     let mut kept: Option<Opened> = None;
     while asked.recv().is_ok() {
+        let _idle = Idle(is_working);
         let passed = connection(database, &mut kept).and_then(|connection| {
             (0..PASSES).try_for_each(|_| pass(connection))?;
             Ok(())
@@ -103,7 +117,6 @@ fn serve(database: &Database, asked: &Receiver<()>, done: &AtomicBool) {
         if passed.is_err() {
             kept = None;
         }
-        done.store(true, Ordering::Relaxed);
     }
 }
 
