@@ -11,7 +11,8 @@ use crate::dataset::Task;
 use crate::features::Feature;
 
 const KIND: Kind = *b"MODL";
-const VERSION: u32 = 1;
+/// 2: what is added to the margins of a regression's trees.
+const VERSION: u32 = 2;
 /// The longest header: levels are texts of users, and there may be many.
 const MAX_HEADER_BYTES: usize = 256 << 20;
 
@@ -22,6 +23,17 @@ struct Header {
     task: Task,
     classes: usize,
     features: Vec<Feature>,
+    /// What is added to every margin of trees besides them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    offset: f32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
+fn is_zero(offset: &f32) -> bool {
+    *offset == 0.0
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +59,10 @@ pub(super) fn write(model: &Model) -> Result<Vec<u8>, ModelError> {
         task: model.task,
         classes: model.classes,
         features: model.features.clone(),
+        offset: match &model.body {
+            Body::Linear(_) => 0.0,
+            Body::Trees(trees) => trees.offset(),
+        },
     })
     .map_err(|e| ModelError::Refused(format!("cannot write the model: {e}")))?;
     let too_long = || ModelError::Refused("the model is too large for a file".into());
@@ -78,9 +94,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, ModelError> {
         task,
         classes,
         features,
+        offset,
     } = serde_json::from_slice(header).map_err(|e| corrupt(format_args!("its header: {e}")))?;
     checks::shape(task, classes, &features).map_err(|e| corrupt(format_args!("its header: {e}")))?;
-    let trees = |forest| Trees::from_bytes(learned, forest, task, classes, &features).map(Box::new);
+    let trees = |forest| Trees::from_bytes(learned, (forest, offset), task, classes, &features).map(Box::new);
     let body = match body {
         BodyKind::Linear => Body::Linear(Coefficients::from_bytes(
             learned,

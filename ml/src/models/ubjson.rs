@@ -1,12 +1,15 @@
-//! Orders the nodes of trees in XGBoost's UBJSON.
+//! Makes XGBoost's UBJSON what it has to be: orders the nodes of trees, and moves the base score.
 //!
 //! XGBoost goes from a node to its left child plus 0 or 1, so a right child must follow its left sibling. The boosting
 //! library writes the two of a categorical split the other way round, and XGBoost then reads past its arrays. The file
 //! stays as it is but for the arrays of such trees: its values keep their places and sizes.
 //!
+//! The base score is what XGBoost adds to every margin; it is written as a text (`[5E-1]`).
+//!
 //! The format is that of <https://ubjson.org>, as far as XGBoost's writer uses it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The deepest nesting; XGBoost's own documents have seven levels.
 const MAX_DEPTH: usize = 32;
@@ -33,6 +36,9 @@ struct Typed {
     count: usize,
 }
 
+/// The arrays of a tree, by name.
+type Tree = BTreeMap<&'static str, Typed>;
+
 impl Typed {
     fn width(self) -> usize {
         width(self.kind).unwrap_or(0)
@@ -51,24 +57,56 @@ fn width(kind: u8) -> Option<usize> {
 
 /// Makes every right child follow its left sibling, in all trees of a document.
 pub(super) fn order_children(document: &mut [u8]) -> Result<(), String> {
-    let mut trees = Vec::new();
-    let mut reader = Reader {
-        bytes: document,
-        at: 0,
-        trees: &mut trees,
-    };
-    reader.value(0)?;
+    let (trees, _) = read(document)?;
     for tree in trees {
         order_tree(document, &tree)?;
     }
     Ok(())
 }
 
-/// Finds the objects that are trees.
+/// Adds a number to the base score of a document with one output.
+pub(super) fn add_to_base_score(document: &mut Vec<u8>, number: f32) -> Result<(), String> {
+    let (_, base_score) = read(document)?;
+    let place = base_score.ok_or("there is no base score")?;
+    let text = std::str::from_utf8(&document[place.text.clone()]).map_err(|e| e.to_string())?;
+    let old: f32 = text
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .map_err(|_| format!("the base score {text:?} is not one number"))?;
+    let text = format!("[{:E}]", old + number);
+    let length = u8::try_from(text.len()).map_err(|e| e.to_string())?;
+    let mut value = vec![b'S', b'U', length];
+    value.extend(text.into_bytes());
+    document.splice(place.start..place.text.end, value);
+    Ok(())
+}
+
+/// The trees of a document, and its base score.
+fn read(document: &[u8]) -> Result<(Vec<Tree>, Option<Text>), String> {
+    let mut reader = Reader {
+        bytes: document,
+        at: 0,
+        trees: Vec::new(),
+        base_score: None,
+    };
+    reader.value(0)?;
+    Ok((reader.trees, reader.base_score))
+}
+
+/// Where a text lies.
+struct Text {
+    /// Its marker and length begin here.
+    start: usize,
+    text: Range<usize>,
+}
+
+/// Finds the objects that are trees, and the base score.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    trees: &'a mut Vec<BTreeMap<&'static str, Typed>>,
+    trees: Vec<Tree>,
+    base_score: Option<Text>,
 }
 
 /// The arrays of a tree that are looked for.
@@ -162,6 +200,15 @@ impl<'a> Reader<'a> {
                 if let (Some(typed), Some(name)) = (self.array(depth + 1)?, known(key)) {
                     arrays.insert(name, typed);
                 }
+            } else if key == b"base_score" && self.bytes.get(self.at) == Some(&b'S') {
+                let start = self.at;
+                self.at += 1;
+                let length = self.length()?;
+                self.take(length)?;
+                self.base_score = Some(Text {
+                    start,
+                    text: self.at - length..self.at,
+                });
             } else {
                 self.value(depth + 1)?;
             }
@@ -202,7 +249,7 @@ fn put_integers(document: &mut [u8], typed: Typed, values: &[i64]) {
     }
 }
 
-fn order_tree(document: &mut [u8], arrays: &BTreeMap<&'static str, Typed>) -> Result<(), String> {
+fn order_tree(document: &mut [u8], arrays: &Tree) -> Result<(), String> {
     let array = |name: &'static str| {
         arrays
             .get(name)

@@ -85,7 +85,60 @@ fn settings(problem: &Problem<'_>) -> Result<TrainingParamsBuilder, HessboostErr
 }
 
 /// Trains trees; the hyperparameters were checked and are not those of a linear model.
+///
+/// Trees of a regression learn how far numbers are from their mean, which is added again in double precision. The library
+/// counts in single precision, whose error grows with the size of what it adds: beside numbers far from 0 it would be
+/// larger than what tells rows apart.
 pub(in crate::models) fn train(
+    told: &Hyperparameters,
+    problem: &Problem<'_>,
+    train: &Examples<'_>,
+    validation: Option<&Examples<'_>>,
+    watch: &dyn Watch,
+) -> Result<Grown, ModelError> {
+    if problem.task != Task::Regression {
+        return grow(told, problem, train, validation, watch);
+    }
+    let offset = mean(train);
+    let centred = |examples: &Examples<'_>| -> Vec<f32> {
+        let target = examples.target.iter();
+        target
+            .map(|y| single(f64::from(*y) - f64::from(offset)))
+            .collect()
+    };
+    let (of_train, of_validation) = (centred(train), validation.map(centred));
+    let train = Examples {
+        target: &of_train,
+        ..*train
+    };
+    let validation = validation
+        .zip(of_validation.as_deref())
+        .map(|(examples, target)| Examples { target, ..*examples });
+    let mut grown = grow(told, problem, &train, validation.as_ref(), watch)?;
+    grown.trees.offset = offset;
+    Ok(grown)
+}
+
+/// The weighted mean of the numbers to predict. Single precision is near enough, and has the same bits in every file.
+fn mean(examples: &Examples<'_>) -> f32 {
+    let weight = |row: usize| examples.weights.map_or(1.0, |weights| f64::from(weights[row]));
+    let (mut sum, mut of_weights) = (0.0, 0.0);
+    for (row, y) in examples.target.iter().enumerate() {
+        sum += weight(row) * f64::from(*y);
+        of_weights += weight(row);
+    }
+    single(sum / of_weights)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "means and differences of single-precision numbers, as labels that the library takes"
+)]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+fn grow(
     told: &Hyperparameters,
     problem: &Problem<'_>,
     train: &Examples<'_>,
@@ -214,7 +267,11 @@ fn boosting(
     };
     Ok(Grown {
         iterations: count(model.num_boost_rounds()),
-        trees: Trees { model, forest: false },
+        trees: Trees {
+            model,
+            forest: false,
+            offset: 0.0,
+        },
         time_limited: ended == GoOn::KeepBest,
         curve,
     })
@@ -250,7 +307,11 @@ fn forest(
     let model = BoostedModel::average(&members).map_err(|e| refused(&e))?;
     Ok(Grown {
         iterations: count(members.len()),
-        trees: Trees { model, forest: true },
+        trees: Trees {
+            model,
+            forest: true,
+            offset: 0.0,
+        },
         time_limited: ended == GoOn::KeepBest,
         curve: Vec::new(),
     })

@@ -41,6 +41,8 @@ const MAX_UNPACKED_BYTES: u64 = 1 << 30;
 pub(super) struct Trees {
     model: BoostedModel,
     forest: bool,
+    /// What is added to every margin: the mean of a regression's label in train, otherwise 0.
+    offset: f32,
 }
 
 /// What a training of trees gave.
@@ -62,6 +64,11 @@ impl Trees {
         self.forest
     }
 
+    /// What is added to every margin besides the trees.
+    pub(super) fn offset(&self) -> f32 {
+        self.offset
+    }
+
     pub(super) fn outputs(&self) -> usize {
         self.model.n_outputs()
     }
@@ -69,6 +76,7 @@ impl Trees {
     /// Margins, row by row.
     pub(super) fn margins(&self, features: &[Feature], table: &FeatureTable) -> Result<Vec<f64>, ModelError> {
         let inputs = matrix::inputs(features);
+        let offset = f64::from(self.offset);
         let mut margins = Vec::with_capacity(table.rows * self.outputs());
         let mut work = || -> Result<(), ModelError> {
             let mut values = Vec::new();
@@ -79,7 +87,7 @@ impl Trees {
                     .model
                     .predict_margin_rows(&values, Iterations::Best)
                     .map_err(|e| refused(&e))?;
-                margins.extend(block.as_slice().iter().map(|m| f64::from(*m)));
+                margins.extend(block.as_slice().iter().map(|m| f64::from(*m) + offset));
             }
             Ok(())
         };
@@ -167,7 +175,7 @@ impl Trees {
                     for (output, cells) in row.chunks_exact(width + 1).enumerate() {
                         values.extend(cells[..width].iter().map(|v| f64::from(*v)));
                         // The same for every row.
-                        base[output] = f64::from(cells[width]);
+                        base[output] = f64::from(cells[width]) + f64::from(self.offset);
                     }
                 }
             }
@@ -190,7 +198,7 @@ impl Trees {
     /// grow by a factor of thousands.
     pub(super) fn from_bytes(
         bytes: &[u8],
-        forest: bool,
+        (forest, offset): (bool, f32),
         task: Task,
         classes: usize,
         features: &[Feature],
@@ -226,10 +234,17 @@ impl Trees {
         if model.linear().is_some() || model.has_vector_leaves() {
             return Err(corrupt(&"they are of a kind that is never trained here"));
         }
-        Ok(Self { model, forest })
+        if !offset.is_finite() || (offset != 0.0 && task != Task::Regression) {
+            return Err(corrupt(&"no such number is added to their margins"));
+        }
+        Ok(Self {
+            model,
+            forest,
+            offset,
+        })
     }
 
-    /// XGBoost's UBJSON, for XGBoost 3.1 and newer; none of a model with more than [`MAX_EXPORTED_NODES`].
+    /// XGBoost's UBJSON, with what is added to every margin in its base score, for XGBoost 3.1 and newer; none of a model with more than [`MAX_EXPORTED_NODES`].
     pub(super) fn export(&self) -> Result<Option<Vec<u8>>, ModelError> {
         let nodes: usize = self.model.trees().iter().map(|tree| tree.nodes().len()).sum();
         if nodes > MAX_EXPORTED_NODES {
@@ -239,8 +254,11 @@ impl Trees {
             .model
             .encode(ModelFormat::XgboostUbjson)
             .map_err(|e| refused(&e))?;
-        super::ubjson::order_children(&mut bytes)
-            .map_err(|e| ModelError::Refused(format!("cannot export: {e}")))?;
+        let cannot = |e: String| ModelError::Refused(format!("cannot export: {e}"));
+        super::ubjson::order_children(&mut bytes).map_err(cannot)?;
+        if self.offset != 0.0 {
+            super::ubjson::add_to_base_score(&mut bytes, self.offset).map_err(cannot)?;
+        }
         Ok(Some(bytes))
     }
 }

@@ -147,6 +147,13 @@ pub(in crate::models) fn data(task: Task, rows: usize, seed: u64) -> Data {
     }
 }
 
+/// A regression whose numbers lie around `far`.
+pub(in crate::models) fn shifted(far: f32) -> Data {
+    let mut train = data(Task::Regression, 2_000, 4);
+    train.target.iter_mut().for_each(|y| *y += far);
+    train
+}
+
 pub(in crate::models) const TASKS: [Task; 3] = [Task::Binary, Task::Multiclass, Task::Regression];
 
 pub(in crate::models) fn boosting() -> Hyperparameters {

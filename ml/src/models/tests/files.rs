@@ -23,6 +23,20 @@ fn written_models_read_back_and_predict_the_same() {
     }
 }
 
+/// Version 1 had trees whose margins needed nothing added.
+#[test]
+fn models_of_the_first_version_are_still_read() {
+    let train = data(Task::Binary, 500, 5);
+    let model = trained(&boosting(), &train.problem(Task::Binary), train.examples());
+    let bytes = model.to_bytes().expect("writes");
+    let (_, payload) = crate::container::open(&bytes, *b"MODL", 2).expect("opens");
+    let back = Model::from_bytes(&crate::container::seal(*b"MODL", 1, payload)).expect("reads");
+    assert_eq!(
+        back.predict(&train.table).expect("predicts"),
+        model.predict(&train.table).expect("predicts")
+    );
+}
+
 /// Also what no digest protects: a payload that somebody sealed again.
 #[test]
 fn damaged_and_forged_models_are_refused_without_a_panic() {
@@ -33,7 +47,7 @@ fn damaged_and_forged_models_are_refused_without_a_panic() {
         for cut in [0, 10, 59, 60, 64, bytes.len() - 1] {
             assert!(Model::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        let (_, payload) = crate::container::open(&bytes, *b"MODL", 1).expect("opens");
+        let (_, payload) = crate::container::open(&bytes, *b"MODL", 2).expect("opens");
         let mut uniform = Uniform(9);
         for _ in 0..400 {
             let mut forged = payload.to_vec();
@@ -42,7 +56,7 @@ fn damaged_and_forged_models_are_refused_without_a_panic() {
             if uniform.next() < 0.3 {
                 forged.truncate(at + 1);
             }
-            let sealed = crate::container::seal(*b"MODL", 1, &forged);
+            let sealed = crate::container::seal(*b"MODL", 2, &forged);
             // A flipped bit of a coefficient or of a name gives another model, which is a model all the same.
             if let Ok(model) = Model::from_bytes(&sealed) {
                 let _ = model.predict(&train.table);
@@ -163,4 +177,27 @@ fn exported_trees_have_right_children_behind_left_ones() {
     }
     let model = trained(&linear(), &train.problem(Task::Binary), train.examples());
     assert_eq!(model.export().expect("has no other form"), None);
+}
+
+/// XGBoost counts in single precision, so the export is as near as that allows.
+#[test]
+fn exported_trees_of_numbers_far_from_0_predict_the_same() {
+    for far in [-285.0, 1e6] {
+        let train = shifted(far);
+        for told in [boosting, forest] {
+            let model = trained(&told(), &train.problem(Task::Regression), train.examples());
+            let (_, bytes) = model.export().expect("exports").expect("trees have a form");
+            let back = boosted::margins_of_export(&bytes, &train.table);
+            let own = model.predict(&train.table).expect("predicts").margins;
+            let worst = own
+                .iter()
+                .zip(&back)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f64::max);
+            assert!(
+                worst < 1e-5 + 16.0 * f64::from(f32::EPSILON * far.abs()),
+                "{far}: {worst:e}"
+            );
+        }
+    }
 }

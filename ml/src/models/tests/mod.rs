@@ -93,6 +93,32 @@ fn contributions_add_up_to_margins() {
     }
 }
 
+/// The library counts in single precision: its error is one of the numbers' size, and rows differ by far less.
+#[test]
+fn contributions_add_up_however_far_from_0_the_label_is() {
+    for far in [20.0, 285.0, 2_000.0, 1e6, -1e6] {
+        let train = shifted(far);
+        for told in [boosting, forest] {
+            let model = trained(&told(), &train.problem(Task::Regression), train.examples());
+            let margins = model.predict(&train.table).expect("predicts").margins;
+            let found = model.contributions(&train.table).expect("explains");
+            let (low, high) = margins
+                .iter()
+                .fold((f64::MAX, f64::MIN), |(l, h), m| (l.min(*m), h.max(*m)));
+            let worst = found
+                .values
+                .chunks_exact(3)
+                .zip(&margins)
+                .map(|(of_row, margin)| (of_row.iter().sum::<f64>() + found.base[0] - margin).abs())
+                .fold(0.0, f64::max);
+            let kind = model.kind();
+            assert!(worst <= 1e-6 * (high - low), "{kind} {far}: {worst:e}");
+            let mean = margins.iter().sum::<f64>() / 2_000.0;
+            assert!((mean - f64::from(far)).abs() < 2.0, "{kind} {far}: {mean}");
+        }
+    }
+}
+
 #[test]
 fn a_row_is_predicted_alike_alone_and_among_others() {
     for task in TASKS {
