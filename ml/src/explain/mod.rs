@@ -15,7 +15,7 @@ pub use dependence::{
     DependencePoint, GridValue, PartialDependence, category_grid, dependence, numeric_grid,
 };
 pub use permutation::{Importance, Permutation, importance};
-pub use sampling::sample;
+pub use sampling::{sample, sample_of_classes};
 pub use shapley::{Additivity, Attributions, ColumnAttribution, attribute};
 
 use crate::features::Feature;
@@ -49,7 +49,7 @@ pub enum ExplainError {
         found: usize,
     },
     /// The metric is not defined on these rows.
-    #[error("{0} is not defined on the rows that columns are permuted in; explain more rows")]
+    #[error("{0} is not defined on the rows that columns are permuted in")]
     Metric(String),
     /// There is nothing to explain.
     #[error("there are no rows to explain")]

@@ -39,6 +39,31 @@ impl Random {
     }
 }
 
+/// At most `wanted` row numbers in a random order in which every class has its share of any first part, and one of the
+/// first rows: however rare a class is, a sample of as many rows as there are classes has it.
+pub fn sample_of_classes(class_of: &[usize], wanted: usize, seed: u64) -> Vec<usize> {
+    let classes = class_of.iter().max().map_or(0, |most| most + 1);
+    let mut rows_of = vec![0_usize; classes];
+    for class in class_of {
+        rows_of[*class] += 1;
+    }
+    let mut seen = vec![0_usize; classes];
+    // A class' rows are spread evenly from 0 to 1, so that each class begins at 0.
+    #[expect(clippy::cast_precision_loss, reason = "far fewer rows than 2^53")]
+    let mut placed: Vec<(f64, usize, usize)> = sample(class_of.len(), class_of.len(), seed)
+        .into_iter()
+        .map(|row| {
+            let class = class_of[row];
+            let place = seen[class] as f64 / rows_of[class] as f64;
+            seen[class] += 1;
+            (place, class, row)
+        })
+        .collect();
+    placed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    placed.truncate(wanted);
+    placed.into_iter().map(|(_, _, row)| row).collect()
+}
+
 /// At most `wanted` of the row numbers below `rows`, each as likely as any other, in a random order: the first of them
 /// are a sample as well.
 pub fn sample(rows: usize, wanted: usize, seed: u64) -> Vec<usize> {

@@ -217,3 +217,38 @@ fn a_sample_has_every_row_at_most_once() {
     assert_eq!(sample(3, 10, 7).len(), 3);
     assert!(sample(0, 10, 7).is_empty());
 }
+
+#[test]
+fn a_sample_of_classes_has_each_of_them_in_its_share() {
+    // 900 rows, 99 rows and one.
+    let class_of: Vec<usize> = (0..1_000)
+        .map(|row| {
+            if row == 777 {
+                2
+            } else {
+                usize::from(row % 10 == 0 && row < 990)
+            }
+        })
+        .collect();
+    for wanted in [3, 10, 100, 1_000, 2_000] {
+        let rows = sample_of_classes(&class_of, wanted, 7);
+        assert_eq!(rows.len(), wanted.min(1_000));
+        let of = |class: usize| rows.iter().filter(|row| class_of[**row] == class).count();
+        assert_eq!(of(2), 1, "{wanted}");
+        assert!(of(1) >= 1 && of(1) <= wanted / 10 + 1, "{wanted}: {}", of(1));
+        let mut once = rows.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), rows.len());
+    }
+    assert_eq!(
+        sample_of_classes(&class_of, 50, 7)[..20],
+        sample_of_classes(&class_of, 20, 7)
+    );
+    assert_ne!(
+        sample_of_classes(&class_of, 50, 7),
+        sample_of_classes(&class_of, 50, 8)
+    );
+    assert!(sample_of_classes(&[], 5, 7).is_empty());
+}
+

@@ -4,7 +4,7 @@ use ml::dataset::{Dataset, Task};
 use ml::explain::{Attributions, PartialDependence};
 use serde::Serialize;
 
-use super::Permuted;
+use super::Permutations;
 use crate::winner::Verdict;
 
 /// What was found out, for scripts and for the page.
@@ -28,6 +28,8 @@ pub(super) struct Document {
     pub(super) additivity: Additivity,
     /// What permutation importance was measured with.
     pub(super) permutation: Option<PermutationBase>,
+    /// Why it is not there, where it was wanted.
+    pub(super) permutation_left_out: Option<String>,
     /// The one that matters most first.
     pub(super) columns: Vec<Column>,
     pub(super) partial_dependence: Vec<Curve>,
@@ -83,9 +85,14 @@ impl Explanation {
         verdict: &Verdict,
         dataset: &Dataset,
         attributions: Attributions,
-        permuted: Option<&Permuted>,
+        permutations: &Permutations,
         dependence: Vec<PartialDependence>,
     ) -> Self {
+        let (permuted, left_out) = match permutations {
+            Permutations::NotWanted => (None, None),
+            Permutations::Found(permuted) => (Some(permuted), None),
+            Permutations::Undefined(why) => (None, Some(why.clone())),
+        };
         let outputs = match dataset.task {
             Task::Binary => dataset.classes.iter().skip(1).take(1).cloned().collect(),
             Task::Multiclass => dataset.classes.clone(),
@@ -141,6 +148,7 @@ impl Explanation {
                 rows: permuted.rows,
                 repeats: permuted.repeats,
             }),
+            permutation_left_out: left_out,
             columns,
             partial_dependence: curves,
         };

@@ -12,7 +12,7 @@ mod tests;
 
 use ml::dataset::Dataset;
 use ml::explain::{self, Attributions, ExplainError, Importance, PartialDependence, Permutation, RawColumn};
-use ml::features::{FeatureProgram, FeatureTable};
+use ml::features::{self, FeatureProgram, FeatureTable};
 use ml::models::Model;
 use pipeline::StageName;
 use pipeline::spec::StageParams;
@@ -56,18 +56,12 @@ impl Stage for Explain {
             .map_err(failed)?;
         drop(shown);
         let permutation = match params.permutation_repeats {
-            0 => None,
-            repeats => Some(permute(context, &model, &rows, params, repeats, &verdict.metric)?),
+            0 => Permutations::NotWanted,
+            repeats => permute(context, &model, &rows, params, repeats, &verdict.metric)?,
         };
         let dependence = dependence(context, &model, &rows, &attributions, params)?;
 
-        let explanation = Explanation::new(
-            &verdict,
-            &rows.dataset,
-            attributions,
-            permutation.as_ref(),
-            dependence,
-        );
+        let explanation = Explanation::new(&verdict, &rows.dataset, attributions, &permutation, dependence);
         flow::write_json(context, EXPLANATION, &explanation.document)?;
         flow::write_bytes(context, REPORT_HTML, page::render(&explanation).as_bytes())?;
         Ok(Outcome::Advance)
@@ -83,6 +77,13 @@ struct Permuted {
     repeats: u32,
     /// By the order of [`Rows::columns`].
     columns: Vec<(String, Importance)>,
+}
+/// What became of permutation importance.
+enum Permutations {
+    NotWanted,
+    Found(Permuted),
+    /// The rows do not define the metric; why that is, for people.
+    Undefined(String),
 }
 
 /// A sample of test, in a random order.
@@ -124,11 +125,12 @@ impl Rows {
                 0
             })
             .max(1);
-        let sample = explain::sample(
-            test.height(),
+        let sample = sample(
+            &test,
+            &dataset,
             usize::try_from(most).unwrap_or(usize::MAX),
             context.assignment.spec.seed,
-        );
+        )?;
         let indices = sample
             .iter()
             .map(|row| IdxSize::try_from(*row).expect("row numbers of a frame are IdxSize"))
@@ -154,6 +156,21 @@ impl Rows {
         self.raw.head(Some(rows))
     }
 }
+/// The numbers of the rows that are looked at. Of classes each is among them, for without its rare class a sample
+/// defines no metric that tells classes apart.
+fn sample(test: &DataFrame, dataset: &Dataset, wanted: usize, seed: u64) -> Result<Vec<usize>, StageError> {
+    if dataset.classes.is_empty() {
+        return Ok(explain::sample(test.height(), wanted, seed));
+    }
+    let target = features::target(test, dataset).map_err(permanent)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "targets are indices of classes"
+    )]
+    let class_of: Vec<usize> = target.into_iter().map(|class| class as usize).collect();
+    Ok(explain::sample_of_classes(&class_of, wanted, seed))
+}
 
 /// The indices of at most so many rows.
 fn first(rows: usize, wanted: u32) -> Vec<usize> {
@@ -167,7 +184,7 @@ fn permute(
     params: &Params,
     repeats: u32,
     metric: &str,
-) -> Result<Permuted, StageError> {
+) -> Result<Permutations, StageError> {
     let indices = first(rows.table.rows, params.permutation_rows);
     let chooser = Chooser::new(metric, &rows.dataset, &rows.head(indices.len()))?;
     let how = Permutation {
@@ -177,15 +194,24 @@ fn permute(
         repeats,
         seed: context.assignment.spec.seed,
     };
-    let (value, importances) = explain::importance(
+    let found = explain::importance(
         model,
         &rows.columns,
         &rows.table.take(&indices),
         &how,
         &mut part(context, 0.4, 0.85),
-    )
-    .map_err(failed)?;
-    Ok(Permuted {
+    );
+    let (value, importances) = match found {
+        Ok(found) => found,
+        // All else that explains the model is there without it.
+        Err(error @ ExplainError::Metric(_)) => {
+            return Ok(Permutations::Undefined(format!(
+                "{error}, so permutation importance is left out: give test more rows, or choose by another metric"
+            )));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(Permutations::Found(Permuted {
         metric: metric.to_owned(),
         value,
         rows: indices.len(),
@@ -196,7 +222,7 @@ fn permute(
             .map(|column| column.name.clone())
             .zip(importances)
             .collect(),
-    })
+    }))
 }
 
 /// The curves of the columns that matter most. Private columns have none: a curve shows values.

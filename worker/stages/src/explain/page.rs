@@ -43,6 +43,10 @@ pub(super) fn render(explanation: &Explanation) -> String {
     if let Some(section) = permutation(document) {
         page = page.section(section);
     }
+    if let Some(why) = &document.permutation_left_out {
+        page =
+            page.section(Section::new("What the model cannot do without").note(Tone::Warning, why.as_str()));
+    }
     if !document.partial_dependence.is_empty() {
         page = page.section(dependence(document, &explanation.label));
     }

@@ -1,9 +1,10 @@
 use ml::dataset::Task;
+use polars::prelude::Column;
 use serde_json::Value;
 
 use super::*;
 use crate::testing::Bench;
-use crate::testing_deployed::{bench, boosting, linear, verdict};
+use crate::testing_deployed::{bench, boosting, linear, parquet, rows, verdict};
 
 const STEP: &str =
     "[[steps]]\nstage = \"explain\"\nparams = { rows = 60, permutation_rows = 100, partial_dependence = 3 }";
@@ -82,6 +83,38 @@ fn permutation_is_left_out_where_it_is_not_wanted() {
     // More rows are wanted than there are.
     assert_eq!(explanation["rows"], 120);
     assert_eq!(explanation["partial_dependence"], serde_json::json!([]));
+}
+
+/// 120 rows of test with so many positive ones, of which ten are explained.
+fn with_positives(rows_of_them: i64) -> Bench {
+    let step = "[[steps]]\nstage = \"explain\"\nparams = { rows = 10, permutation_rows = 10 }";
+    let bench = bench(Task::Binary, &boosting(), &verdict("auc"), step);
+    let mut test = rows(120);
+    let label = (0..120)
+        .map(|row| i64::from(row < rows_of_them))
+        .collect::<Vec<_>>();
+    test.with_column(Column::new("binary".into(), label))
+        .expect("of its length");
+    bench.input("extract/test.parquet", &parquet(&mut test));
+    bench
+}
+
+#[test]
+fn rare_classes_are_among_the_rows_that_columns_are_permuted_in() {
+    let explanation = explained(&with_positives(1));
+    assert_eq!(explanation["permutation"]["rows"], 10);
+    assert_eq!(explanation["permutation_left_out"], Value::Null);
+}
+
+#[test]
+fn a_metric_that_test_does_not_define_costs_the_permutation_only() {
+    let bench = with_positives(0);
+    let explanation = explained(&bench);
+    assert!(explanation["permutation"].is_null());
+    let why = explanation["permutation_left_out"].as_str().expect("a reason");
+    assert!(why.contains("auc is not defined"), "{why}");
+    let html = String::from_utf8(bench.output(REPORT_HTML)).expect("text");
+    assert!(html.contains("auc is not defined"));
 }
 
 #[test]
