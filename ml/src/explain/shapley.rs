@@ -72,17 +72,16 @@ pub fn attribute(
         return Err(ExplainError::Empty);
     }
     let features = table.columns.len();
+    let at_a_time = CHUNK_ROWS.min(CHUNK_VALUES / (features * model.outputs()).max(1));
     let mut sums = Sums::new(columns, table.rows);
-    let (mut base, mut outputs, mut from) = (Vec::new(), 1, 0);
+    let (mut base, mut from) = (Vec::new(), 0);
     while from < table.rows {
-        let rows = CHUNK_ROWS
-            .min(CHUNK_VALUES / (features.max(1) * outputs).max(1))
-            .clamp(1, table.rows - from);
+        let rows = at_a_time.clamp(1, table.rows - from);
         let indices: Vec<usize> = (from..from + rows).collect();
         let chunk = table.take(&indices);
         let (predictions, contributions) = (model.predict(&chunk)?, model.contributions(&chunk)?);
         sums.add(columns, &predictions, &contributions, from, features)?;
-        (outputs, base) = (contributions.outputs, contributions.base);
+        base = contributions.base;
         from += rows;
         #[expect(clippy::cast_precision_loss, reason = "a share of the work")]
         let share = from as f64 / table.rows as f64;

@@ -252,3 +252,45 @@ fn a_sample_of_classes_has_each_of_them_in_its_share() {
     assert!(sample_of_classes(&[], 5, 7).is_empty());
 }
 
+/// Many classes make many numbers a row; the first look is as bounded as the others.
+#[test]
+fn the_first_rows_that_are_explained_are_as_few_as_classes_and_features_ask_for() {
+    let (rows, width) = (520, 2_900);
+    let names: Vec<String> = (0..width).map(|at| format!("x{at}")).collect();
+    let features: Vec<Feature> = names.iter().map(|name| feature(name, name)).collect();
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let column = |at: usize| (0..rows).map(|row| ((row * (at + 3)) % 29) as f32).collect();
+    let table = FeatureTable {
+        rows,
+        columns: (0..width).map(column).map(FeatureColumn::Numeric).collect(),
+    };
+    let target: Vec<f32> = (0..rows).map(|row| [0.0, 1.0, 2.0][row % 3]).collect();
+    let problem = Problem {
+        task: Task::Multiclass,
+        classes: 3,
+        features: &features,
+        seed: 1,
+        threads: 1,
+    };
+    let examples = Examples {
+        features: &table,
+        target: &target,
+        weights: None,
+    };
+    let told = Hyperparameters::Linear {
+        l2: 1.0,
+        max_iterations: 1,
+    };
+    let model = train(&told, &problem, examples, None, &Unwatched)
+        .expect("learns")
+        .model;
+    let mut first = None;
+    let stopped = attribute(&model, &raw_columns(&features), &table, &mut |share| {
+        first = Some(share);
+        false
+    });
+    assert_eq!(stopped, Err(ExplainError::Stopped));
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let most = (1 << 22) as f64 / (3 * width * rows) as f64;
+    assert!(first.is_some_and(|share| share <= most), "{first:?} of {most}");
+}

@@ -394,7 +394,7 @@ impl Model {
     }
 
     /// Margins a row.
-    fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         outputs(self.task, self.classes)
     }
 }
