@@ -139,6 +139,11 @@ pub(crate) fn task(
                 "label: column {name:?} has {distinct} values, and task = \"binary\" needs two"
             )));
         }
+        Some(TaskName::Multiclass) if distinct == 2 => {
+            return Err(permanent(format!(
+                "label: column {name:?} has two values: write task = \"binary\" instead of \"multiclass\", or leave task out"
+            )));
+        }
         Some(TaskName::Regression) if is_text => {
             return Err(permanent(format!(
                 "label: column {name:?} does not hold numbers, which task = \"regression\" needs"
@@ -276,6 +281,11 @@ mod tests {
             (column([1.0, f64::NAN]), None, "no value in 1 of 2 rows"),
             (column([1.5, 2.5, f64::INFINITY]), None, "infinite in row 3"),
             (column([1i64, 2, 3]), Some(TaskName::Binary), "has 3 values"),
+            (
+                column([1i64, 0]),
+                Some(TaskName::Multiclass),
+                "has two values: write task = \"binary\"",
+            ),
             (
                 column(["a", "b"]),
                 Some(TaskName::Regression),
