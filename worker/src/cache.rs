@@ -58,6 +58,9 @@ impl Identity {
             ("branch".to_owned(), digest(&json!(branch))),
             ("plan".to_owned(), digest(&json!(must_fan_out(step, assignment)))),
         ]);
+        if let Some(split) = split_of_folds(step, assignment) {
+            parts.insert("split".to_owned(), split);
+        }
         parts.extend(inputs(reads));
         parts.extend(outside(found));
         let place = format!(
@@ -176,6 +179,25 @@ fn must_fan_out(step: &Step, assignment: &Assignment) -> bool {
     after
         .nth(1)
         .is_some_and(|next| next.branches == Some(Branches::FromPredecessor))
+}
+
+/// How the rows were split, which folds of cross-validation follow.
+fn split_of_folds(step: &Step, assignment: &Assignment) -> Option<Sha256Digest> {
+    let StageParams::Train(train) = &step.params else {
+        return None;
+    };
+    let own = usize::try_from(assignment.branch.unwrap_or(0)).ok()?;
+    if train.candidates.get(own)?.training.folds == 0 {
+        return None;
+    }
+    let before = assignment.spec.steps.iter().take_while(|s| s.step != step.step);
+    let split = before
+        .filter_map(|step| match &step.params {
+            StageParams::Extract(extract) => Some(&extract.split),
+            _ => None,
+        })
+        .last()?;
+    Some(digest(&json!(split)))
 }
 
 /// The columns whose values nothing may show.

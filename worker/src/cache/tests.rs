@@ -129,6 +129,17 @@ fn what_another_step_keeps_private_counts() {
 }
 
 #[test]
+fn how_rows_were_split_counts_where_folds_follow_it() {
+    let split =
+        "label = \"late\", split = { by = \"hash\", columns = [\"a\"], validation = 0.2, test = 0.2 }";
+    let by_hash = |text: &str| text.replacen("label = \"late\"", split, 1);
+    let of = |text: &str| identity(&assignment(text, "train", Some(1)), &[], "code");
+    assert_eq!(of(&by_hash(TWO_CANDIDATES)), of(TWO_CANDIDATES));
+    let folds = TWO_CANDIDATES.replacen("rounds = 10", "rounds = 10, folds = 3", 1);
+    assert_eq!(of(&by_hash(&folds)).differences(&of(&folds).parts), ["split"]);
+}
+
+#[test]
 fn another_candidate_beside_it_changes_nothing_for_a_branch() {
     let more = TWO_CANDIDATES
         .replace("branches = 2", "branches = 3")

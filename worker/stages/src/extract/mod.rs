@@ -16,6 +16,7 @@ mod starter;
 
 pub(crate) use order::row_hashes;
 pub(crate) use read::did_you_mean;
+pub(crate) use split::times;
 pub use sql::check_sql;
 pub use starter::starter;
 

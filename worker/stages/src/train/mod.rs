@@ -1,29 +1,29 @@
 //! `train`: one branch trains one candidate, on the features that `transform` wrote.
 //!
 //! The model is trained first and cross-validated afterwards, with as many rounds as it kept, so that a time budget takes
-//! folds before it takes rounds. A result that the budget cut short depends on the machine's speed: it is marked in the
+//! folds before it takes rounds. Folds are made as the rows were split: at random, by groups, or in time. A result that the budget cut short depends on the machine's speed: it is marked in the
 //! record and by the artifact [`TIME_LIMITED`], and whoever caches results leaves it out.
 
+mod cross_validation;
 mod folds;
 mod record;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use ml::dataset::{Dataset, Task};
 use ml::features::store::{self, StoredFeatures};
 use ml::features::{Feature, FeatureProgram};
-use ml::metrics::{Judged, Truth};
 use ml::models::{self, Examples, Hyperparameters, ModelError, Problem, Trained, weights};
 use pipeline::StageName;
 use pipeline::spec::stages::{Candidate, ClassWeights, ModelKind};
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 
-pub(crate) use self::record::TrainingRecord;
-use self::record::{CrossValidation, Curve, Figure, Rows};
+pub(crate) use self::folds::By;
+pub(crate) use self::record::{CrossValidation, TrainingRecord};
+use self::record::{Curve, Rows};
 use self::watch::Budget;
 use crate::assigned::{own_params, stage_name};
 use crate::flow::{self, MODEL, PROGRAM, Split, TIME_LIMITED, TRAINING, permanent};
@@ -41,7 +41,16 @@ impl Stage for Train {
     fn reads(&self, assignment: &Assignment) -> Vec<Read> {
         let features = [PROGRAM, Split::Train.features(), Split::Validation.features()];
         let mut reads = flow::reads(assignment, "transform", &features);
-        reads.extend(flow::row_reads(assignment, &[]));
+        // Folds are made of the columns that rows were split by, which need be no features.
+        let of_folds = match candidate(assignment) {
+            Ok(candidate) if candidate.training.folds > 0 => cross_validation::split(assignment),
+            _ => None,
+        };
+        let rows: &[Split] = match of_folds {
+            Some(_) => &[Split::Train],
+            None => &[],
+        };
+        reads.extend(flow::row_reads(assignment, rows));
         reads
     }
 
@@ -218,83 +227,6 @@ impl Job<'_> {
             cross_validation,
         };
         Ok((trained, record))
-    }
-
-    /// Each fold's model is trained with the fold's rows at weight 0, which are left out without a copy of the rest.
-    fn cross_validate(
-        &self,
-        told: &Hyperparameters,
-        train: &StoredFeatures,
-        folds: u32,
-        time_limited: &mut bool,
-    ) -> Result<CrossValidation, StageError> {
-        let fold_of = folds::deal(
-            &train.target,
-            self.dataset.classes.len(),
-            folds,
-            self.context.assignment.spec.seed,
-        );
-        let mut by_metric: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for fold in 0..folds {
-            let kept: Vec<f32> = fold_of
-                .iter()
-                .enumerate()
-                .map(|(row, of)| match (*of == fold, &train.weights) {
-                    (true, _) => 0.0,
-                    (false, None) => 1.0,
-                    (false, Some(weights)) => weights[row],
-                })
-                .collect();
-            let of_class = self.class_weights(&train.target, Some(&kept));
-            let weights = match &of_class {
-                None => kept,
-                Some(of_class) => weights::by_row(&train.target, of_class, Some(&kept)),
-            };
-            let step = (1.0 - MODEL_SHARE) / f64::from(folds);
-            let from = MODEL_SHARE + step * f64::from(fold);
-            let budget = self.budget(from, from + step);
-            if budget.is_spent() {
-                *time_limited = true;
-                break;
-            }
-            let trained = models::train(
-                told,
-                &self.problem(),
-                examples(train, Some(&weights)),
-                None,
-                &budget,
-            )
-            .map_err(failed)?;
-            if trained.time_limited {
-                *time_limited = true;
-                break;
-            }
-            let out: Vec<usize> = (0..fold_of.len()).filter(|row| fold_of[*row] == fold).collect();
-            let pick = |values: &[f32]| -> Vec<f32> { out.iter().map(|row| values[*row]).collect() };
-            let predictions = trained
-                .model
-                .predict(&train.features.take(&out))
-                .map_err(failed)?;
-            let target = pick(&train.target);
-            let weights = train.weights.as_deref().map(pick);
-            let truth = Truth {
-                task: self.dataset.task,
-                classes: self.dataset.classes.len(),
-                target: &target,
-                weights: weights.as_deref(),
-            };
-            let judged = Judged::new(&predictions.values, &truth)
-                .map_err(|e| permanent(format!("fold {}: {e}", fold + 1)))?;
-            // A metric that a fold does not define has one figure less.
-            for (name, value) in judged.values() {
-                by_metric.entry(name.to_owned()).or_default().extend(value);
-            }
-        }
-        let metrics = by_metric
-            .into_iter()
-            .filter_map(|(name, by_fold)| Some((name, Figure::of(by_fold)?)))
-            .collect();
-        Ok(CrossValidation { folds, metrics })
     }
 
     fn problem(&self) -> Problem<'_> {

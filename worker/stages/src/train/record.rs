@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use pipeline::spec::stages::Candidate;
 use serde::{Deserialize, Serialize};
 
+use super::folds::By;
+
 /// What `train` writes besides the model. Nothing in it depends on the clock unless `time_limited` says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,12 +49,22 @@ pub(crate) struct Curve {
     pub(crate) validation: Vec<f64>,
 }
 
-/// Figures of models that saw all of train but one fold, on that fold.
+/// Figures of models that saw all of train but one fold, or what came before it, on that fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CrossValidation {
-    /// How many folds were asked for; fewer figures mean that the time budget was spent.
+    /// How many folds there are; fewer than were asked for if there are too few rows, groups or points in time. Fewer
+    /// figures mean that the time budget was spent, that a fold was left out, or that it does not define the metric.
     pub(crate) folds: u32,
+    /// What decided which fold a row is in.
+    #[serde(default)]
+    pub(crate) by: By,
+    /// The columns that did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) columns: Vec<String>,
+    /// The folds without figures, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<String>,
     /// By the metric's name.
     pub(crate) metrics: BTreeMap<String, Figure>,
 }

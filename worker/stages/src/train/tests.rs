@@ -5,10 +5,11 @@ use ml::dataset::{Column, ColumnType, Role, SplitRows};
 use ml::features::{FeatureSettings, target};
 use ml::models::Model;
 use pipeline::stage::Committed;
-use polars::prelude::{DataFrame, df};
+use polars::prelude::{Column as Series, DataFrame, df};
 
 use super::*;
 use crate::testing::{Bench, manifest};
+use crate::testing_deployed::parquet;
 
 const ROWS: usize = 600;
 
@@ -62,16 +63,26 @@ fn rows(task: Task, from: usize) -> DataFrame {
 
 /// Branch 0 of a `train` step with these candidates, behind what `transform` wrote.
 fn bench(task: Task, candidates: &str) -> Bench {
+    split_bench(task, candidates, "by = \"random\"", rows(task, 0))
+}
+
+/// The same for rows of train that were split like that.
+fn split_bench(task: Task, candidates: &str, split: &str, mut train: DataFrame) -> Bench {
+    let branches = candidates.matches("model =").count();
     let mut bench = Bench::new(&format!(
-        "[[steps]]\nstage = \"extract\"\nparams = {{ label = \"y\", sources = {{ a = {{ path = \"a.csv\" }} }} }}\n\
+        "[[steps]]\nstage = \"extract\"\n\
+         params = {{ label = \"y\", sources = {{ a = {{ path = \"a.csv\" }} }}, split = {{ {split} }} }}\n\
          [[steps]]\nstage = \"transform\"\n\
-         [[steps]]\nstage = \"train\"\nparams = {{ candidates = [{candidates}] }}\n"
+         [[steps]]\nstage = \"train\"\nbranches = {branches}\nparams = {{ candidates = [{candidates}] }}\n\
+         [[steps]]\nstage = \"evaluate\"\n"
     ));
+    bench.assignment.step = bench.assignment.spec.steps[2].step.clone();
     bench.assignment.branch = Some(0);
     let dataset = dataset(task);
     let json = serde_json::to_vec(&dataset).expect("serialises");
     bench.input("extract/dataset.json", &json);
-    let (train, validation) = (rows(task, 0), rows(task, ROWS));
+    bench.input("extract/train.parquet", &parquet(&mut train));
+    let validation = rows(task, ROWS);
     let (program, table) =
         FeatureProgram::fit(&train, &dataset, &FeatureSettings::default(), 1).expect("fits");
     let program_bytes = program.to_bytes().expect("writes");
@@ -95,7 +106,12 @@ fn bench(task: Task, candidates: &str) -> Bench {
     let written = |name| (name, b"".as_slice());
     bench.commit(
         "extract",
-        Committed::One(manifest("extract", 0, 1, &[written("dataset.json")])),
+        Committed::One(manifest(
+            "extract",
+            0,
+            1,
+            &["dataset.json", "train.parquet"].map(written),
+        )),
     );
     let of_transform = [
         "features.bin",
@@ -200,6 +216,89 @@ fn cross_validation_tells_what_to_expect() {
     let progress = bench.notes.progress.lock().expect("not poisoned");
     assert!(progress.is_sorted(), "{progress:?}");
     assert_eq!(progress.last(), Some(&1.0));
+}
+
+/// Rows of 40 groups whose label is their group's, so that whoever has seen a row of a group knows the others.
+fn grouped() -> DataFrame {
+    let group = |row: usize| row % 40;
+    df!(
+        "x" => (0..ROWS).map(|row| group(row) as f64).collect::<Vec<f64>>(),
+        "c" => (0..ROWS).map(|_| "a").collect::<Vec<_>>(),
+        "y" => (0..ROWS).map(|row| i64::from(group(row) * 7919 % 1009 % 2 == 0)).collect::<Vec<i64>>(),
+    )
+    .expect("a frame")
+}
+
+const TREES: &str = "{ model = \"boosting\", rounds = 60, learning_rate = 0.3, min_child_weight = 0.1, early_stopping = 0, folds = 4 }";
+
+#[test]
+fn cross_validation_keeps_groups_together_where_the_split_does() {
+    let accuracy = |split: &str| {
+        let bench = split_bench(Task::Binary, TREES, split, grouped());
+        assert_eq!(bench.run(), Ok(Outcome::Advance));
+        let found: serde_json::Value = serde_json::from_slice(&bench.output(TRAINING)).expect("JSON");
+        let found = found["cross_validation"].clone();
+        (
+            found["metrics"]["auc"]["mean"].as_f64().expect("a number"),
+            found["by"].clone(),
+            found["columns"].clone(),
+        )
+    };
+    let (at_random, by, _) = accuracy("by = \"random\"");
+    assert!(at_random > 0.99, "{at_random}");
+    assert_eq!(by, "random");
+    let (in_groups, by, columns) = accuracy("by = \"hash\", columns = [\"x\"], validation = 0.2, test = 0.2");
+    assert!(in_groups < 0.8, "{in_groups}: no group tells of another");
+    assert_eq!((by, columns), ("group".into(), serde_json::json!(["x"])));
+}
+
+#[test]
+fn cross_validation_learns_from_the_past_where_the_split_does() {
+    // What was learned of the past is of no use after it: the label follows the place in time.
+    let mut train = grouped();
+    let time: Vec<f64> = (0..ROWS).map(|row| row as f64).collect();
+    let label: Vec<i64> = (0..ROWS).map(|row| i64::from((row / 40) % 2 == 0)).collect();
+    train
+        .with_column(Series::new("x".into(), time))
+        .expect("of its length");
+    train
+        .with_column(Series::new("y".into(), label))
+        .expect("of its length");
+    let split = "by = \"time\", column = \"x\", validation = 0.2, test = 0.2";
+    let bench = split_bench(Task::Binary, TREES, split, train);
+    assert_eq!(bench.run(), Ok(Outcome::Advance));
+    let found: serde_json::Value = serde_json::from_slice(&bench.output(TRAINING)).expect("JSON");
+    let found = &found["cross_validation"];
+    assert_eq!(
+        (&found["by"], &found["columns"]),
+        (&"time".into(), &serde_json::json!(["x"]))
+    );
+    let auc = found["metrics"]["auc"]["mean"].as_f64().expect("a number");
+    assert!(auc < 0.8, "{auc}: rows between those of a fold tell of it");
+}
+
+#[test]
+fn a_fold_that_nothing_can_be_learned_from_is_left_out() {
+    let mut train = rows(Task::Binary, 0);
+    let label: Vec<i64> = (0..ROWS).map(|row| i64::from(row == 5)).collect();
+    train
+        .with_column(Series::new("y".into(), label))
+        .expect("of its length");
+    let candidate = "{ model = \"boosting\", rounds = 5, folds = 3 }";
+    let bench = split_bench(Task::Binary, candidate, "by = \"random\"", train);
+    assert_eq!(bench.run(), Ok(Outcome::Advance));
+    let found: serde_json::Value = serde_json::from_slice(&bench.output(TRAINING)).expect("JSON");
+    let found = &found["cross_validation"];
+    let left_out = found["left_out"].as_array().expect("a list");
+    assert_eq!(left_out.len(), 1, "{found}");
+    assert!(
+        left_out[0].as_str().expect("a text").contains("one class"),
+        "{found}"
+    );
+    assert_eq!(
+        found["metrics"]["log_loss"]["by_fold"].as_array().map(Vec::len),
+        Some(2)
+    );
 }
 
 #[test]

@@ -4,6 +4,21 @@ use ml::metrics::{self, Interval, Metric};
 use ml::report::{Axis, Bar, Cell, Figure, Section, Series, Table, Tone, count};
 
 use super::{Report, title};
+use crate::train::{By, CrossValidation};
+
+/// How folds were made, in a sentence. It is the same for all candidates.
+fn folds(found: &CrossValidation) -> String {
+    let columns = found.columns.join(", ");
+    match found.by {
+        By::Random => "Folds are drawn at random, like the splits.".to_owned(),
+        By::Group => {
+            format!("Rows of the same {columns} are in one fold, as they are in one split.")
+        }
+        By::Time => format!(
+            "Folds follow each other by {columns}, like the splits: each is predicted by what was learned before it."
+        ),
+    }
+}
 
 impl Report<'_> {
     pub(super) fn slices(&self) -> Section {
@@ -92,6 +107,22 @@ impl Report<'_> {
         }
         if !table.is_empty() {
             section = section.table(table);
+        }
+        let validated = || records().filter_map(|r| Some((r, r.cross_validation.as_ref()?)));
+        if let Some((_, found)) = validated().next() {
+            section = section.text(folds(found));
+        }
+        for (record, found) in validated().filter(|(_, found)| !found.left_out.is_empty()) {
+            section = section.note(
+                Tone::Warning,
+                format!(
+                    "{} of {} folds of {} are left out: {}.",
+                    found.left_out.len(),
+                    found.folds,
+                    record.name,
+                    found.left_out.join("; ")
+                ),
+            );
         }
         let limited: Vec<&str> = records()
             .filter(|r| r.time_limited)
