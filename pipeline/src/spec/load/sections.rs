@@ -45,6 +45,10 @@ impl Written {
     /// Where the parameter at `path` of that step is written.
     pub(super) fn key_of(&self, spec: &Spec, step: usize, path: &str) -> String {
         let Self::Sections { has_one_source } = self else {
+            // Stands beside the parameters; no parameter that is checked has this name.
+            if path == "branches" {
+                return format!("steps[{step}].branches");
+            }
             return format!("steps[{step}].params.{path}");
         };
         let stage = spec.steps.get(step).map_or("", |s| s.params.kind().name);

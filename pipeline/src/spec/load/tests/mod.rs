@@ -3,6 +3,7 @@
 mod checks;
 mod random;
 mod sections;
+mod steps;
 
 use super::*;
 use crate::spec::Sleep;

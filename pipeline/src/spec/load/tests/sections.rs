@@ -321,14 +321,14 @@ deploy = "soon"
 
 #[test]
 fn parameters_of_steps_are_checked_like_sections() {
-    let text = "pipeline = \"p\"\n[[steps]]\nstage = \"train\"\n[[steps.params.candidates]]\nmodel = \"forest\"\ntrees = 0\nrounds = 3\n\
+    let text = "pipeline = \"p\"\n[[steps]]\nstage = \"train\"\nbranches = 2\n[[steps.params.candidates]]\nmodel = \"forest\"\ntrees = 0\nrounds = 3\n\
                 [[steps.params.candidates]]\nname = 3\n";
     let problems = load(text, &Overrides::new())
         .expect_err("four mistakes")
         .to_string();
     for part in [
-        "line 7, steps[0].params.candidates[0].rounds: a forest model has no such hyperparameter",
-        "line 9, steps[0].params.candidates[1].name: must be a text, not 3",
+        "line 8, steps[0].params.candidates[0].rounds: a forest model has no such hyperparameter",
+        "line 10, steps[0].params.candidates[1].name: must be a text, not 3",
         "steps[0].params.candidates[1]: `model` is missing",
     ] {
         assert!(problems.contains(part), "{part:?} is not in:\n{problems}");
@@ -339,7 +339,7 @@ fn parameters_of_steps_are_checked_like_sections() {
     let problems = load(&text, &Overrides::new()).expect_err("a value").to_string();
     assert_eq!(
         problems,
-        "line 6, steps[0].params.candidates[0].trees: must be from 1 to 10000, not 0"
+        "line 7, steps[0].params.candidates[0].trees: must be from 1 to 10000, not 0"
     );
 }
 

@@ -113,7 +113,10 @@ pub(in crate::spec) fn check(steps: &[Step]) -> Vec<Finding> {
             StageParams::Extract(params) => data::extract(params, found),
             StageParams::Validate(params) => validate::validate(params, found),
             StageParams::Transform(params) => features::transform(params, found),
-            StageParams::Train(params) => models::train(params, found),
+            StageParams::Train(params) => {
+                models::train(params, found);
+                models::branches(params, step.branches, at + 1 == steps.len(), found);
+            }
             StageParams::Evaluate(params) => outcome::evaluate(params, found),
             StageParams::Explain(params) => outcome::explain(params, found),
             StageParams::Predict(params) => data::predict(params, found),

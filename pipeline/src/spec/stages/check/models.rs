@@ -1,5 +1,6 @@
 //! Candidates and their hyperparameters.
 
+use super::super::super::Branches;
 use super::super::{Boosting, Candidate, Forest, Linear, ModelKind, Train, Training};
 use super::Findings;
 
@@ -31,6 +32,29 @@ pub(super) fn train(params: &Train, found: &mut Findings<'_>) {
         }
         candidate(one, &path, found);
     }
+}
+
+/// A branch trains one candidate: fewer would leave candidates out without a word, and whoever chooses among them looks
+/// at branches. Only a last step, whose branches nothing could join, trains its one candidate without.
+pub(super) fn branches(params: &Train, branches: Option<Branches>, is_last: bool, found: &mut Findings<'_>) {
+    let wanted = params.candidates.len();
+    let are = match branches {
+        // There must be a candidate, which was told.
+        _ if wanted == 0 => return,
+        None if wanted == 1 && is_last => return,
+        Some(Branches::Known(n)) if n as usize == wanted => return,
+        Some(Branches::Known(n)) => format!("is {n}"),
+        Some(Branches::FromPredecessor) => "is not for train".to_owned(),
+        None => "is missing".to_owned(),
+    };
+    let candidates = match wanted {
+        1 => "there is 1 candidate".to_owned(),
+        n => format!("there are {n} candidates"),
+    };
+    found.say(
+        "branches",
+        format!("{are}, and {candidates}: write branches = {wanted}, one for each"),
+    );
 }
 
 fn candidate(candidate: &Candidate, at: &str, found: &mut Findings<'_>) {
