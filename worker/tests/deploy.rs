@@ -123,7 +123,8 @@ fn put_inputs(inputs: &Path) {
     put(
         "evaluate/verdict.json",
         br#"{"winner": {"name": "boosting", "ordinal": 0, "kind": "boosting"}, "metric": "auc", "passed": true,
-            "promote": true, "reason": "no gates", "alias_revision": 0}"#,
+            "promote": true, "reason": "no gates", "alias_revision": 0,
+            "compared": {"model": "flights", "alias": "champion"}}"#,
     );
     put(
         "evaluate/evaluation.json",

@@ -144,6 +144,7 @@ pub(crate) fn verdict(metric: &str) -> Value {
         "gates": [],
         "champion": null,
         "alias_revision": 3,
+        "compared": {"model": "flights", "alias": "champion"},
     })
 }
 
@@ -155,7 +156,7 @@ pub(crate) fn bench(task: Task, hyperparameters: &Hyperparameters, verdict: &Val
          [[steps]]\nstage = \"transform\"\n\
          [[steps]]\nstage = \"train\"\nbranches = 2\n\
          params = {{ candidates = [{{ model = \"linear\" }}, {{ model = \"boosting\" }}] }}\n\
-         [[steps]]\nstage = \"evaluate\"\nparams = {{ model = \"flights\", alias = \"champion\" }}\n\
+         [[steps]]\nstage = \"evaluate\"\n\
          {step}\n",
         dataset.label
     ));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use ml::models::Model;
 use pipeline::Manifest;
+use pipeline::id::{AliasName, ModelName};
 use pipeline::stage::{Assignment, Committed, Read, StageContext, StageError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::flow::{self, MODEL, VERDICT, permanent};
 
@@ -25,6 +26,22 @@ pub(crate) struct Verdict {
     /// The revision of the alias that it was compared with; 0 if there was no champion.
     #[serde(default)]
     pub(crate) alias_revision: Option<u64>,
+    /// Whose revision that is.
+    #[serde(default)]
+    pub(crate) compared: Option<Compared>,
+}
+
+/// The alias that `evaluate` looked for a champion under, whether there was one or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Compared {
+    pub(crate) model: ModelName,
+    pub(crate) alias: AliasName,
+}
+
+impl std::fmt::Display for Compared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.model, self.alias)
+    }
 }
 
 /// The candidate that won.

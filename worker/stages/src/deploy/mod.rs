@@ -12,14 +12,13 @@ use ml::features::FeatureProgram;
 use ml::package::{self, Contents};
 use pipeline::id::ModelName;
 use pipeline::registry::{Promotion, Registration};
-use pipeline::spec::StageParams;
 use pipeline::spec::stages::Deploy as Params;
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 use pipeline::{ArtifactName, StageName};
 
 use crate::assigned::{own_params, stage_name};
 use crate::flow::{self, EVALUATION, PROGRAM, STATISTICS, Split, permanent};
-use crate::winner::{self, Verdict, read_bytes};
+use crate::winner::{self, Compared, Verdict, read_bytes};
 
 pub(crate) struct Deploy;
 
@@ -112,21 +111,25 @@ fn registration(
     verdict: &Verdict,
     model: ModelName,
 ) -> Registration {
-    let held_back = if !verdict.promote {
-        None
-    } else if !params.promote {
-        Some(format!(
+    let moved = Compared {
+        model: model.clone(),
+        alias: params.alias.clone(),
+    };
+    let held_back = match &verdict.compared {
+        _ if !verdict.promote => None,
+        _ if !params.promote => Some(format!(
             "registered only: promote = false in step {}",
             assignment.step
-        ))
-    } else if !compared_with(assignment, &model, params) {
-        Some(format!(
-            "registered only: the evaluation compared with another alias than {} of {model}, which this step would \
-             move; give both steps the same",
-            params.alias
-        ))
-    } else {
-        None
+        )),
+        // The revision that the verdict has is that of this very alias.
+        Some(compared) if *compared == moved => None,
+        Some(compared) => Some(format!(
+            "registered only: the evaluation compared with {compared} and not with {moved}, which this step would \
+             move; give both steps the same"
+        )),
+        None => Some(format!(
+            "registered only: the evaluation compared with no champion, and this step would move {moved}"
+        )),
     };
     let promote = (verdict.promote && held_back.is_none()).then(|| Promotion {
         alias: params.alias.clone(),
@@ -140,28 +143,5 @@ fn registration(
         model,
         promote,
         reason,
-    }
-}
-
-/// True unless the evaluation looked at the champion of another model or under another alias: then its revision says
-/// nothing of the alias that would be moved. An evaluation that looked at none expects that there is none.
-fn compared_with(assignment: &Assignment, model: &ModelName, params: &Params) -> bool {
-    let Some(step) = flow::step_of(assignment, "evaluate").and_then(|step| assignment.spec.step(step)) else {
-        return false;
-    };
-    let StageParams::Evaluate(evaluate) = &step.params else {
-        return false;
-    };
-    match &evaluate.model {
-        None => true,
-        Some(compared) => {
-            compared == model
-                && evaluate
-                    .alias
-                    .as_ref()
-                    .map_or(params.alias.as_str() == "champion", |alias| {
-                        *alias == params.alias
-                    })
-        }
     }
 }

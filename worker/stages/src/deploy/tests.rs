@@ -99,12 +99,36 @@ fn the_verdict_is_obeyed() {
 fn what_the_specification_holds_back_is_registered_only() {
     for (params, part) in [
         ("{ model = \"flights\", promote = false }", "promote = false"),
-        ("{ model = \"other\" }", "another alias"),
-        ("{ model = \"flights\", alias = \"shadow\" }", "another alias"),
+        (
+            "{ model = \"other\" }",
+            "compared with flights@champion and not with other@champion",
+        ),
+        (
+            "{ model = \"flights\", alias = \"shadow\" }",
+            "compared with flights@champion and not with flights@shadow",
+        ),
     ] {
         let step = format!("[[steps]]\nstage = \"deploy\"\nparams = {params}");
         let registration = deployed(&bench(Task::Binary, &linear(), &verdict("auc"), &step));
         assert_eq!(registration.promote, None, "{params}");
+        assert!(registration.reason.contains(part), "{}", registration.reason);
+    }
+}
+
+/// The revision that a verdict has is that of the alias that was looked at.
+#[test]
+fn a_champion_that_nobody_compared_with_is_not_replaced() {
+    for (compared, part) in [
+        (
+            json!({"model": "flights", "alias": "staging"}),
+            "flights@staging and not with flights@champion",
+        ),
+        (Value::Null, "compared with no champion"),
+    ] {
+        let mut told = verdict("auc");
+        told["compared"] = compared;
+        let registration = deployed(&bench(Task::Binary, &linear(), &told, STEP));
+        assert_eq!(registration.promote, None, "{part}");
         assert!(registration.reason.contains(part), "{}", registration.reason);
     }
 }

@@ -14,6 +14,7 @@ use super::candidate::{Candidate, Metrics, Rows};
 use super::champion::Champion;
 use super::gates::GateResult;
 use super::slices::Slice;
+use crate::winner::Compared;
 
 /// How good every candidate is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -148,6 +149,8 @@ pub(super) struct Verdict {
     pub(super) champion: Option<Champion>,
     /// The revision of the champion's alias that was looked at; none if nobody was asked for.
     pub(super) alias_revision: Option<u64>,
+    /// Which alias that is, of which model.
+    pub(super) compared: Option<Compared>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -164,6 +167,7 @@ impl Verdict {
         gates: Vec<GateResult>,
         champion: Option<Champion>,
     ) -> Self {
+        let found = job.context.assignment.found.model.as_ref();
         let failed: Vec<&str> = gates
             .iter()
             .filter(|gate| !gate.passed)
@@ -196,7 +200,11 @@ impl Verdict {
             reason,
             gates,
             champion,
-            alias_revision: job.context.assignment.found.model.as_ref().map(|m| m.revision),
+            alias_revision: found.map(|m| m.revision),
+            compared: found.map(|m| Compared {
+                model: m.model.clone(),
+                alias: m.alias.clone(),
+            }),
         }
     }
 }

@@ -53,3 +53,41 @@ fn a_step_of_train_has_a_branch_for_each_candidate() {
     // Nothing joins the branches of a last step, so that its only candidate is trained without one.
     load(&spec("", one, ""), &Overrides::new()).expect("one");
 }
+
+/// The revision of one alias says nothing of another.
+#[test]
+fn deploy_moves_no_alias_that_evaluate_does_not_compare_with() {
+    let spec = |evaluate: &str, deploy: &str| {
+        format!(
+            "pipeline = \"p\"\n[[steps]]\nstage = \"evaluate\"\nparams = {{ {evaluate} }}\n\
+             [[steps]]\nstage = \"deploy\"\nparams = {{ {deploy} }}\n"
+        )
+    };
+    let check = |evaluate: &str, deploy: &str| load(&spec(evaluate, deploy), &Overrides::new());
+    for (evaluate, deploy, key) in [
+        ("alias = \"staging\"", "", "steps[0].params.alias"),
+        (
+            "model = \"a\", alias = \"champion\"",
+            "model = \"b\"",
+            "steps[0].params.model",
+        ),
+    ] {
+        let problems = check(evaluate, deploy).expect_err(evaluate);
+        let found = problems.0.iter().find(|p| p.key == key);
+        let found = found.unwrap_or_else(|| panic!("{evaluate}: {problems}"));
+        assert!(found.message.contains("promote = false"), "{found}");
+        let held_back = [deploy, "promote = false"].into_iter().filter(|p| !p.is_empty());
+        let held_back = held_back.collect::<Vec<_>>().join(", ");
+        check(evaluate, &held_back).expect("moves nothing");
+    }
+    let sections = MINIMAL.to_owned() + "[evaluate]\nalias = \"staging\"\n";
+    let problems = load(&sections, &Overrides::new()).expect_err("another").0;
+    assert_eq!(problems[0].key, "evaluate.alias");
+    assert!(
+        problems[0].message.contains("would move iris@champion"),
+        "{}",
+        problems[0]
+    );
+    check("", "alias = \"live\"").expect("evaluate looks where deploy does");
+    check("alias = \"live\"", "alias = \"live\"").expect("the same");
+}

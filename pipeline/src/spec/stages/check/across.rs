@@ -1,10 +1,11 @@
-//! What steps say of each other: columns with two roles, metrics of another task.
+//! What steps say of each other: columns with two roles, metrics of another task, champions that are not compared with.
 
 use super::super::super::{StageParams, Step};
-use super::super::{ClassWeights, Extract, METRICS, MetricKind, TaskName};
+use super::super::{ClassWeights, Deploy, Evaluate, Extract, METRICS, MetricKind, TaskName};
 use super::{Finding, Findings};
 
 pub(super) fn steps(steps: &[Step], all: &mut Vec<Finding>) {
+    champions(steps, all);
     let extract = steps.iter().find_map(|step| match &step.params {
         StageParams::Extract(extract) => Some(extract),
         _ => None,
@@ -52,6 +53,54 @@ pub(super) fn steps(steps: &[Step], all: &mut Vec<Finding>) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// What `deploy` moves must be what the `evaluate` before it compares with: the revision of one alias says nothing of
+/// another.
+fn champions(steps: &[Step], all: &mut Vec<Finding>) {
+    fn deploy(step: &Step) -> Option<&Deploy> {
+        match &step.params {
+            StageParams::Deploy(deploy) => Some(deploy),
+            _ => None,
+        }
+    }
+    fn evaluate(step: &Step) -> Option<&Evaluate> {
+        match &step.params {
+            StageParams::Evaluate(evaluate) => Some(evaluate),
+            _ => None,
+        }
+    }
+    // Its names stand for those that `evaluate` leaves out.
+    let Some(first) = steps.iter().find_map(deploy) else {
+        return;
+    };
+    for (at, moving) in steps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, s)| Some((at, deploy(s)?)))
+    {
+        let before = steps[..at].iter().enumerate().rev();
+        let found = before.filter_map(|(at, s)| Some((at, evaluate(s)?))).next();
+        let Some((step, compared)) = found.filter(|_| moving.promote) else {
+            continue;
+        };
+        let found = &mut Findings { step, all };
+        let moved = match &moving.model {
+            Some(model) => format!("{model}@{}", moving.alias),
+            None => moving.alias.to_string(),
+        };
+        let advice = format!(
+            "deploy would move {moved}, which is not what is compared with here: give both the same, or write \
+             promote = false in deploy"
+        );
+        let alias = compared.alias.as_ref().unwrap_or(&first.alias);
+        found.expect(*alias == moving.alias, "alias", advice.clone());
+        // A model that is not named is called like the pipeline, which only the stage knows.
+        if let (Some(model), Some(moved)) = (compared.model.as_ref().or(first.model.as_ref()), &moving.model)
+        {
+            found.expect(model == moved, "model", advice);
         }
     }
 }

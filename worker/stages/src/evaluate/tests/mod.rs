@@ -181,6 +181,10 @@ fn a_champion_that_is_not_beaten_stays_and_is_no_halt() {
         (&json!(true), &json!(false))
     );
     assert_eq!(verdict["alias_revision"], 4);
+    assert_eq!(
+        verdict["compared"],
+        json!({ "model": "test", "alias": "champion" })
+    );
     let champion = &verdict["champion"];
     assert_eq!(
         (&champion["version"], &champion["revision"]),
