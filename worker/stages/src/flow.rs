@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use ml::dataset::Dataset;
 use ml::frame;
 pub(crate) use pipeline::results::WARNINGS;
+use pipeline::spec::StageParams;
 use pipeline::stage::{Assignment, Committed, Read, StageContext, StageError};
 use pipeline::{ArtifactName, Manifest, StepName};
 use polars::prelude::DataFrame;
@@ -268,6 +269,19 @@ pub(crate) fn write_frame(
     frame: &mut DataFrame,
 ) -> Result<(), StageError> {
     ml::frame::write(&context.outputs.join(name), frame).map_err(transient)
+}
+
+/// The columns whose values `validate` must keep out of reports, which therefore no report shows.
+pub(crate) fn private_columns(assignment: &Assignment) -> Vec<&str> {
+    let steps = assignment.spec.steps.iter();
+    steps
+        .filter_map(|step| match &step.params {
+            StageParams::Validate(validate) => Some(&validate.private),
+            _ => None,
+        })
+        .flatten()
+        .map(String::as_str)
+        .collect()
 }
 
 /// A failure that trying again cannot help.

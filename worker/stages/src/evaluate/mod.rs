@@ -93,7 +93,11 @@ impl<'a> Job<'a> {
         for (at, gate) in params.gates.iter().enumerate() {
             metric_of(dataset.task, &gate.metric, &format!("gates[{at}].metric"))?;
         }
-        slices::check(&params.slices, dataset)?;
+        slices::check(
+            &params.slices,
+            dataset,
+            &flow::private_columns(context.assignment),
+        )?;
         let path = flow::input(context, "transform", PROGRAM)?;
         let bytes =
             std::fs::read(&path).map_err(|e| flow::transient(format!("cannot read {PROGRAM}: {e}")))?;

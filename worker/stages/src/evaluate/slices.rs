@@ -37,8 +37,8 @@ pub(super) struct Slices {
     shown: BTreeMap<String, usize>,
 }
 
-/// The columns must be there, and not be what is predicted.
-pub(super) fn check(columns: &[String], dataset: &Dataset) -> Result<(), StageError> {
+/// The columns must be there, and not be what is predicted or what no report may show: a slice is called by its value.
+pub(super) fn check(columns: &[String], dataset: &Dataset, private: &[&str]) -> Result<(), StageError> {
     for name in columns {
         if dataset.column(name).is_none() {
             let known: Vec<&str> = dataset.columns.iter().map(|c| c.name.as_str()).collect();
@@ -46,6 +46,11 @@ pub(super) fn check(columns: &[String], dataset: &Dataset) -> Result<(), StageEr
                 "[evaluate] slices: the data has no column {name:?}; it has {}. A column that must not be a feature \
                  is kept by `exclude` in [data]",
                 known.join(", ")
+            )));
+        }
+        if private.contains(&name.as_str()) {
+            return Err(permanent(format!(
+                "[evaluate] slices: column {name:?} is private, and slices show values; take it out of one place"
             )));
         }
         if *name == dataset.label {

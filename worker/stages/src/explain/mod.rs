@@ -15,7 +15,6 @@ use ml::explain::{self, Attributions, ExplainError, Importance, PartialDependenc
 use ml::features::{self, FeatureProgram, FeatureTable};
 use ml::models::Model;
 use pipeline::StageName;
-use pipeline::spec::StageParams;
 use pipeline::spec::stages::Explain as Params;
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 use polars::prelude::{DataFrame, IdxCa, IdxSize, PlSmallStr};
@@ -233,7 +232,7 @@ fn dependence(
     attributions: &Attributions,
     params: &Params,
 ) -> Result<Vec<PartialDependence>, StageError> {
-    let private = private_columns(context.assignment);
+    let private = flow::private_columns(context.assignment);
     let wanted = usize::try_from(params.partial_dependence).unwrap_or(usize::MAX);
     let chosen: Vec<&str> = attributions
         .columns
@@ -267,21 +266,6 @@ fn dependence(
         }
     }
     Ok(curves)
-}
-
-/// The columns whose values `validate` must keep out of reports, which therefore no report shows.
-fn private_columns(assignment: &Assignment) -> Vec<&str> {
-    assignment
-        .spec
-        .steps
-        .iter()
-        .filter_map(|step| match &step.params {
-            StageParams::Validate(validate) => Some(&validate.private),
-            _ => None,
-        })
-        .flatten()
-        .map(String::as_str)
-        .collect()
 }
 
 /// Tells the pool of progress from `from` to `to`, and asks it whether to go on.

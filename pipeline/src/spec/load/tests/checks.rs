@@ -272,6 +272,12 @@ fn every_check_refuses_what_it_is_for() {
             "evaluate.champion.tolerance",
             "0 or more",
         ),
+        (
+            "slices = [\"origin\"]",
+            "slices = [\"origin\", \"tailnum\"]",
+            "evaluate.slices[1]",
+            "is private",
+        ),
         ("at_least = 0.65", "", "gates[0]", "has no threshold"),
         (
             "at_least = 0.65",

@@ -6,6 +6,7 @@ use super::{Finding, Findings};
 
 pub(super) fn steps(steps: &[Step], all: &mut Vec<Finding>) {
     champions(steps, all);
+    private_slices(steps, all);
     let extract = steps.iter().find_map(|step| match &step.params {
         StageParams::Extract(extract) => Some(extract),
         _ => None,
@@ -101,6 +102,35 @@ fn champions(steps: &[Step], all: &mut Vec<Finding>) {
         if let (Some(model), Some(moved)) = (compared.model.as_ref().or(first.model.as_ref()), &moving.model)
         {
             found.expect(model == moved, "model", advice);
+        }
+    }
+}
+
+/// A slice is called by its value.
+fn private_slices(steps: &[Step], all: &mut Vec<Finding>) {
+    let private: Vec<&String> = steps
+        .iter()
+        .filter_map(|step| match &step.params {
+            StageParams::Validate(validate) => Some(&validate.private),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    for (step, slices) in steps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, step)| match &step.params {
+            StageParams::Evaluate(evaluate) => Some((at, &evaluate.slices)),
+            _ => None,
+        })
+    {
+        let found = &mut Findings { step, all };
+        for (at, name) in slices.iter().enumerate() {
+            found.expect(
+                !private.contains(&name),
+                &format!("slices[{at}]"),
+                format!("column {name:?} is private, and slices show values; take it out of one place"),
+            );
         }
     }
 }

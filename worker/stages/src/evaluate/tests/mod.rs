@@ -299,6 +299,16 @@ fn what_cannot_be_measured_is_refused_with_what_to_do() {
     renamed.dataset.label = "place".into();
     let message = refused(renamed.bench("{ slices = [\"place\"] }"));
     assert!(message.contains("is the label"), "{message}");
+    // Stored before loading refused it.
+    let mut private = before.bench("{ slices = [\"place\"] }");
+    private.assignment.spec.steps.extend(
+        Bench::new("[[steps]]\nstage = \"validate\"\nparams = { private = [\"place\"] }\n")
+            .assignment
+            .spec
+            .steps,
+    );
+    let message = refused(private);
+    assert!(message.contains("\"place\" is private"), "{message}");
 
     let program = features::FeatureProgram::from_bytes(&before.program).expect("reads");
     let one_class = |before: &mut Before, split: Split| {
