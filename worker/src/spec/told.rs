@@ -196,9 +196,14 @@ fn about_extract(extract: &Extract) -> String {
         sources,
         label,
         task,
+        positive,
         split,
         ..
     } = extract;
+    let positive = match positive {
+        Some(class) => format!(", {class} is positive"),
+        None => String::new(),
+    };
     let task = match task {
         Some(TaskName::Binary) => " (binary)",
         Some(TaskName::Multiclass) => " (multiclass)",
@@ -226,7 +231,7 @@ fn about_extract(extract: &Extract) -> String {
         ),
     };
     format!(
-        "predicts {label}{task} from {}; splits {split}",
+        "predicts {label}{task}{positive} from {}; splits {split}",
         paths(sources.values())
     )
 }

@@ -9,7 +9,7 @@ use super::super::stages::{
     Candidate, Deploy, Evaluate, Explain, Extract, Predict, Source, Split, TaskName, Train, Transform,
     Validate, champion,
 };
-use super::super::{Branches, Spec, StageParams, Step};
+use super::super::{Branches, Parameter, Spec, StageParams, Step};
 use super::Loader;
 use super::wording;
 use crate::id::{AliasName, ModelName, PipelineName, RunId, StepName};
@@ -94,6 +94,10 @@ pub(in crate::spec) struct Data {
     /// whole numbers multiclass, everything else regression.
     #[serde(default)]
     task: Option<TaskName>,
+    /// Of two classes the positive one, whose probability is predicted and which precision, recall and their like
+    /// are about: a text, a number, or true or false. The second in order unless given.
+    #[serde(default)]
+    positive: Option<Parameter>,
     /// Columns that name a row: kept for reports and quarantine, never features.
     #[serde(default)]
     key: Vec<String>,
@@ -247,6 +251,7 @@ impl Loader<'_> {
             sql,
             label,
             task,
+            positive,
             key,
             weight,
             exclude,
@@ -266,6 +271,7 @@ impl Loader<'_> {
             sql,
             label: label.unwrap_or_default(),
             task,
+            positive,
             key,
             weight,
             exclude,

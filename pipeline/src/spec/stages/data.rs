@@ -6,6 +6,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::super::Parameter;
+
 /// What `extract` is told: sources, the query over them, roles of columns, the split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -24,6 +26,10 @@ pub struct Extract {
     /// whole numbers multiclass, everything else regression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskName>,
+    /// Of two classes the positive one, whose probability is predicted and which precision, recall and their like
+    /// are about: a text, a number, or true or false. The second in order unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<Parameter>,
     /// Columns that name a row: kept for reports and quarantine, never features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,

@@ -203,6 +203,11 @@ fn same_question(ours: &Dataset, theirs: Option<&Dataset>, model: &Model) -> Res
             "it predicts the column {:?} and not {:?}",
             theirs.label, ours.label
         )),
+        Some(theirs)
+            if theirs.task == ml::dataset::Task::Binary && theirs.classes.iter().rev().eq(&ours.classes) =>
+        {
+            Err("its positive class is the other one".into())
+        }
         Some(theirs) if theirs.classes != ours.classes => {
             Err("the label has other classes than those it was trained for".into())
         }

@@ -116,6 +116,7 @@ fn write(context: &StageContext<'_>, params: &Params, mut frame: DataFrame) -> R
     roles::check_weight(&frame, params)?;
     let label = frame.column(&params.label).map_err(failed)?;
     let (task, classes, label) = roles::task(label, params.task)?;
+    let classes = roles::positive_last(task, classes, params)?;
     if let Some(label) = label {
         frame.with_column(label).map_err(failed)?;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ml::dataset::{Column as DatasetColumn, Role, Task};
+use pipeline::spec::Parameter;
 use pipeline::spec::stages::{Extract, TaskName};
 use pipeline::stage::StageError;
 use polars::prelude::*;
@@ -178,6 +179,44 @@ pub(crate) fn task(
     Ok((task, classes, column))
 }
 
+/// The classes in the order of their indices: of two, the second is the positive one.
+pub(crate) fn positive_last(
+    task: Task,
+    mut classes: Vec<String>,
+    params: &Extract,
+) -> Result<Vec<String>, StageError> {
+    let Some(positive) = &params.positive else {
+        return Ok(classes);
+    };
+    let label = &params.label;
+    if task != Task::Binary {
+        return Err(permanent(format!(
+            "positive: label {label:?} {}, and only one of two classes is positive: take `positive` out",
+            match classes.len() {
+                0 => "is a number".to_owned(),
+                n => format!("has {n} classes"),
+            }
+        )));
+    }
+    let text = positive.to_string();
+    // Whatever way the number is written in.
+    let number = match positive {
+        Parameter::Integer(_) | Parameter::Float(_) => text.parse::<f64>().ok(),
+        Parameter::Bool(_) | Parameter::Text(_) => None,
+    };
+    let is_it = |class: &String| *class == text || number.is_some_and(|n| class.parse::<f64>() == Ok(n));
+    match classes.iter().position(is_it) {
+        Some(0) => classes.swap(0, 1),
+        Some(_) => {}
+        None => {
+            return Err(permanent(format!(
+                "positive: label {label:?} has no class {text:?}: write one of its two values as the data has them"
+            )));
+        }
+    }
+    Ok(classes)
+}
+
 /// The column's values in their order, as texts.
 fn classes(column: &Column) -> PolarsResult<Vec<String>> {
     let sorted = column
@@ -266,6 +305,39 @@ mod tests {
             told(column([1i64, 0]), Some(TaskName::Regression)),
             Ok((Task::Regression, vec![]))
         );
+    }
+
+    #[test]
+    fn the_positive_class_is_the_one_that_is_asked_for() {
+        let asked = |classes: &[&str], positive: serde_json::Value| {
+            let params = serde_json::json!({ "sources": {}, "label": "late", "positive": positive });
+            let params: Extract = serde_json::from_value(params).expect("good parameters");
+            let task = match classes.len() {
+                0 => Task::Regression,
+                2 => Task::Binary,
+                _ => Task::Multiclass,
+            };
+            let classes = classes.iter().map(|c| (*c).to_owned()).collect();
+            positive_last(task, classes, &params).map_err(|e| e.to_string())
+        };
+        let is = |classes: &[&str], positive: serde_json::Value, last: &str| {
+            assert_eq!(asked(classes, positive).expect("there is one")[1], last);
+        };
+        is(&["fraud", "legit"], "fraud".into(), "fraud");
+        is(&["fraud", "legit"], "legit".into(), "legit");
+        is(&["fraud", "legit"], serde_json::Value::Null, "legit");
+        is(&["false", "true"], false.into(), "false");
+        is(&["0", "1"], 0.into(), "0");
+        is(&["0", "1"], 0.0.into(), "0");
+        is(&["0.5", "1.5"], 0.5.into(), "0.5");
+        for (classes, positive, words) in [
+            (&["fraud", "legit"][..], "Fraud", "has no class \"Fraud\""),
+            (&["a", "b", "c"], "a", "has 3 classes"),
+            (&[], "a", "is a number"),
+        ] {
+            let refused = asked(classes, positive.into()).expect_err(words);
+            assert!(refused.contains(words), "{refused}");
+        }
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub fn starter(
         sql: None,
         label: label.to_owned(),
         task: None,
+        positive: None,
         key: Vec::new(),
         weight: None,
         exclude: Vec::new(),
@@ -91,6 +92,14 @@ pub fn starter(
         has_missing_labels: missing_labels > 0,
     };
     Ok(found.text(pipeline, task, &classes, base))
+}
+
+/// A class of the label as a specification names it.
+fn class(text: &str, label: Option<&ml::dataset::Column>) -> String {
+    match label.map(|column| column.kind) {
+        Some(ColumnType::Boolean | ColumnType::Integer | ColumnType::Float) => text.to_owned(),
+        _ => quoted(text),
+    }
 }
 
 /// The share of the positive class.
@@ -214,6 +223,13 @@ impl Found<'_> {
                 n => format!(" # {n} classes"),
             }
         )?;
+        if let [_, positive] = classes {
+            writeln!(
+                out,
+                "# positive = {} # the class that probability, precision and recall are about",
+                class(positive, self.columns.iter().find(|c| c.name == self.label))
+            )?;
+        }
         if !key.is_empty() {
             writeln!(out, "key = {} # names rows, is no feature", list(&key))?;
         }

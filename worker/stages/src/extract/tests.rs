@@ -415,6 +415,24 @@ fn bad_roles_queries_and_splits_are_told() {
 }
 
 #[test]
+fn the_positive_class_that_is_named_is_the_second() {
+    let case = Case::new(
+        &[("data", NULLS)],
+        "label = \"late\"\nkey = [\"id\"]\npositive = 0",
+    )
+    .file("data", "a.csv", csv().as_bytes());
+    case.advances();
+    assert_eq!(case.dataset().classes, ["1", "0"]);
+    let target = ml::features::target(&case.part(Split::Test), &case.dataset()).expect("classes");
+    let late = case.part(Split::Test).column("late").expect("is there").clone();
+    let late = late.i64().expect("whole numbers").iter().flatten();
+    assert!(
+        late.zip(target)
+            .all(|(late, index)| (late == 0) == (index == 1.0))
+    );
+}
+
+#[test]
 fn a_class_that_train_does_not_have_is_told() {
     let text = "x,day,kind\n1,2013-01-01,a\n2,2013-01-02,b\n3,2013-01-03,a\n4,2013-01-04,c\n";
     let params = "label = \"kind\"\n[steps.params.split]\nby = \"time\"\ncolumn = \"day\"\nvalidation = \"2013-01-03\"\ntest = \"2013-01-04\"";

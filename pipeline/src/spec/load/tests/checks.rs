@@ -26,6 +26,13 @@ fn every_check_refuses_what_it_is_for() {
     for (from, to, key, says) in [
         ("label = \"late\"", "label = \"\"", "data.label", "is empty"),
         (
+            "task = \"binary\"",
+            "task = \"multiclass\"\npositive = true",
+            "data.positive",
+            "the task is multiclass",
+        ),
+        ("task = \"binary\"", "positive = [1]", "data.positive", ""),
+        (
             "[\"flight_id\"]",
             "[\"late\"]",
             "data.key[0]",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Boundary, Extract, Format, Predict, Source, Split};
+use super::super::{Boundary, Extract, Format, Predict, Source, Split, TaskName};
 use super::Findings;
 
 /// The longest name of a source, path and statement, in bytes.
@@ -23,7 +23,8 @@ pub(super) fn extract(params: &Extract, found: &mut Findings<'_>) {
         sources: tables,
         sql,
         label,
-        task: _,
+        task,
+        positive,
         key,
         weight,
         exclude,
@@ -31,6 +32,15 @@ pub(super) fn extract(params: &Extract, found: &mut Findings<'_>) {
     } = params;
     sources(tables, sql.as_deref(), found);
     found.column(label, "label");
+    if let (Some(_), Some(task @ (TaskName::Multiclass | TaskName::Regression))) = (positive, task) {
+        found.say(
+            "positive",
+            format!(
+                "only one of two classes is positive, and the task is {}",
+                task.as_str()
+            ),
+        );
+    }
     found.columns(key, "key");
     found.columns(exclude, "exclude");
     for (names, path) in [(key, "key"), (exclude, "exclude")] {
