@@ -139,13 +139,14 @@ impl Trees {
                 .map(|start| of_part(*start..(start + PART_ROWS).min(table.rows)))
                 .collect::<Result<Vec<_>, _>>()
         })??;
+        let offset = f64::from(self.offset);
         let mut margins = vec![Vec::with_capacity(table.rows * outputs); variants.len()];
         for row in parts
             .iter()
             .flat_map(|part| part.chunks_exact(variants.len() * outputs))
         {
             for (margins, row) in margins.iter_mut().zip(row.chunks_exact(outputs)) {
-                margins.extend(row.iter().map(|margin| f64::from(*margin)));
+                margins.extend(row.iter().map(|margin| f64::from(*margin) + offset));
             }
         }
         Ok(margins)

@@ -110,6 +110,7 @@ impl Champion {
             true => format!(" (tolerance {tolerance})"),
             false => String::new(),
         };
+        let (ours, other) = in_words(compared.value, compared.other);
         let verdict = if passed {
             "is not worse than"
         } else {
@@ -122,11 +123,20 @@ impl Champion {
             interval: compared.interval,
             passed,
             about: format!(
-                "{} on test: the winner's {} {verdict} the champion's {}{bound}",
-                metric.name, compared.value, compared.other
+                "{} on test: the winner's {ours} {verdict} the champion's {other}{bound}",
+                metric.name
             ),
             ..nothing(String::new())
         }))
+    }
+}
+
+/// Two figures in a sentence: four digits after the point, or all there are where they would look equal and are not.
+fn in_words(a: f64, b: f64) -> (String, String) {
+    let short = (format!("{a:.4}"), format!("{b:.4}"));
+    match short.0 == short.1 && a != b {
+        true => (a.to_string(), b.to_string()),
+        false => short,
     }
 }
 

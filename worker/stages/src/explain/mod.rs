@@ -63,6 +63,9 @@ impl Stage for Explain {
         let explanation = Explanation::new(&verdict, &rows.dataset, attributions, &permutation, dependence);
         flow::write_json(context, EXPLANATION, &explanation.document)?;
         flow::write_bytes(context, REPORT_HTML, page::render(&explanation).as_bytes())?;
+        if let Permutations::Undefined(why) = permutation {
+            flow::write_warnings(context, vec![why])?;
+        }
         Ok(Outcome::Advance)
     }
 }
@@ -77,6 +80,7 @@ struct Permuted {
     /// By the order of [`Rows::columns`].
     columns: Vec<(String, Importance)>,
 }
+
 /// What became of permutation importance.
 enum Permutations {
     NotWanted,
