@@ -16,7 +16,7 @@ pub use dependence::{
 };
 pub use permutation::{Importance, Permutation, importance};
 pub use sampling::{sample, sample_of_classes};
-pub use shapley::{Additivity, Attributions, ColumnAttribution, attribute};
+pub use shapley::{Additivity, Attributions, ColumnAttribution, affordable_rows, attribute};
 
 use crate::features::Feature;
 use crate::models::ModelError;

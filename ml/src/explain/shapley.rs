@@ -13,6 +13,15 @@ const CHUNK_VALUES: usize = 1 << 22;
 /// Rows between two looks whether to go on.
 const CHUNK_ROWS: usize = 512;
 
+/// The work between two looks, as [`Model::contribution_work`] counts it: a few seconds of a core.
+const CHUNK_WORK: f64 = 1e9;
+
+/// The work that attributions may be: a minute or two of a core.
+const MOST_WORK: f64 = 3e10;
+
+/// So many rows are explained whatever work they are.
+const LEAST_ROWS: usize = 100;
+
 /// The attributions of some rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attributions {
@@ -54,6 +63,23 @@ pub struct ColumnAttribution {
     pub ranks: Vec<f64>,
 }
 
+/// How many of the wanted rows are worth their work: fewer than all of a model of many deep trees, where a row takes
+/// longer than training did for thousands of them.
+pub fn affordable_rows(model: &Model, wanted: usize) -> usize {
+    rows_within(MOST_WORK, model.contribution_work())
+        .max(LEAST_ROWS)
+        .min(wanted)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast ends at the bounds of the type"
+)]
+fn rows_within(work: f64, of_row: f64) -> usize {
+    (work / of_row.max(1.0)) as usize
+}
+
 /// Attributes the margins of the rows to raw columns, and checks that every row adds up.
 ///
 /// Shapley values are additive: those of a column's features add up to the column's, in the game whose players are
@@ -72,7 +98,9 @@ pub fn attribute(
         return Err(ExplainError::Empty);
     }
     let features = table.columns.len();
-    let at_a_time = CHUNK_ROWS.min(CHUNK_VALUES / (features * model.outputs()).max(1));
+    let at_a_time = CHUNK_ROWS
+        .min(CHUNK_VALUES / (features * model.outputs()).max(1))
+        .min(rows_within(CHUNK_WORK, model.contribution_work()));
     let mut sums = Sums::new(columns, table.rows);
     let (mut base, mut from) = (Vec::new(), 0);
     while from < table.rows {
@@ -287,6 +315,17 @@ mod tests {
     fn equal_values_share_their_rank() {
         assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
         assert!(ranks(&[]).is_empty());
+    }
+
+    #[test]
+    fn rows_that_are_much_work_are_fewer() {
+        assert!(rows_within(CHUNK_WORK, 0.0) > CHUNK_ROWS);
+        // 100 trees of 4,096 leaves and depth 12.
+        let deep = 100.0 * 4_096.0 * 144.0;
+        assert_eq!(
+            (rows_within(CHUNK_WORK, deep), rows_within(MOST_WORK, deep)),
+            (16, 508)
+        );
     }
 
     #[test]

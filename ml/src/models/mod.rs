@@ -344,6 +344,14 @@ impl Model {
         }
     }
 
+    /// How much work the contributions of one row are: nanoseconds of a core, roughly.
+    pub(crate) fn contribution_work(&self) -> f64 {
+        match &self.body {
+            Body::Linear(_) => 0.0,
+            Body::Trees(trees) => trees.contribution_work(),
+        }
+    }
+
     /// Its form in a file: versioned, length-checked, digested (see [`crate::container`]). Equal models have equal bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         file::write(self)

@@ -69,6 +69,14 @@ impl Trees {
         self.offset
     }
 
+    /// How many steps TreeSHAP takes for a row: of each tree, its leaves times its depth squared.
+    pub(super) fn contribution_work(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let of_tree = |leaves: usize, depth: usize| leaves as f64 * (depth as f64).powi(2);
+        let trees = self.model.trees().iter();
+        trees.map(|tree| of_tree(tree.num_leaves(), tree.depth())).sum()
+    }
+
     pub(super) fn outputs(&self) -> usize {
         self.model.n_outputs()
     }

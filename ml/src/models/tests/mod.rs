@@ -120,6 +120,24 @@ fn contributions_add_up_however_far_from_0_the_label_is() {
 }
 
 #[test]
+fn explaining_deeper_trees_is_more_work() {
+    let train = data(Task::Binary, 2_000, 4);
+    let work = |told: Hyperparameters| {
+        trained(&told, &train.problem(Task::Binary), train.examples()).contribution_work()
+    };
+    let deeper = Hyperparameters::Forest {
+        trees: 12,
+        max_depth: 10,
+        subsample: 0.8,
+        feature_fraction: 0.7,
+    };
+    assert_eq!(work(linear()), 0.0);
+    // 12 trees of up to 64 leaves and 6 levels.
+    assert!((12.0 * 8.0 * 36.0..=12.0 * 64.0 * 36.0).contains(&work(forest())));
+    assert!(work(deeper) > 2.0 * work(forest()));
+}
+
+#[test]
 fn a_row_is_predicted_alike_alone_and_among_others() {
     for task in TASKS {
         let train = data(task, 700, 10);

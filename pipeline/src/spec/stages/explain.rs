@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Explain {
-    /// How many rows of test get attributions.
+    /// How many rows of test get attributions; fewer of a model of so many deep trees that all would take minutes.
     pub rows: u32,
     /// How many rows of test permutation importance is measured on.
     pub permutation_rows: u32,

@@ -23,6 +23,8 @@ pub(super) struct Document {
     pub(super) outputs: Vec<String>,
     /// How many rows got attributions.
     pub(super) rows: usize,
+    /// Why these are fewer than were wanted and there are, if so.
+    pub(super) rows_left_out: Option<String>,
     /// By output, in margin space: log-odds, or the number itself.
     pub(super) base: Vec<f64>,
     pub(super) additivity: Additivity,
@@ -84,7 +86,7 @@ impl Explanation {
     pub(super) fn new(
         verdict: &Verdict,
         dataset: &Dataset,
-        attributions: Attributions,
+        (attributions, wanted): (Attributions, usize),
         permutations: &Permutations,
         dependence: Vec<PartialDependence>,
     ) -> Self {
@@ -136,6 +138,13 @@ impl Explanation {
             task: dataset.task,
             outputs,
             rows: attributions.rows,
+            rows_left_out: (attributions.rows < wanted).then(|| {
+                format!(
+                    "{} of {wanted} rows are explained: the model has so many deep trees that all of them would take \
+                     minutes",
+                    attributions.rows
+                )
+            }),
             base: attributions.base.clone(),
             additivity: Additivity {
                 max_error: attributions.additivity.max_error,

@@ -50,7 +50,9 @@ impl Stage for Explain {
         context.checkpoint()?;
         context.progress(0.1);
 
-        let shown = rows.table.take(&first(rows.table.rows, params.rows));
+        let wanted = first(rows.table.rows, params.rows);
+        let affordable = explain::affordable_rows(&model, wanted.len());
+        let shown = rows.table.take(&wanted[..affordable]);
         let attributions = explain::attribute(&model, &rows.columns, &shown, &mut part(context, 0.1, 0.4))
             .map_err(failed)?;
         drop(shown);
@@ -60,7 +62,13 @@ impl Stage for Explain {
         };
         let dependence = dependence(context, &model, &rows, &attributions, params)?;
 
-        let explanation = Explanation::new(&verdict, &rows.dataset, attributions, &permutation, dependence);
+        let explanation = Explanation::new(
+            &verdict,
+            &rows.dataset,
+            (attributions, wanted.len()),
+            &permutation,
+            dependence,
+        );
         flow::write_json(context, EXPLANATION, &explanation.document)?;
         flow::write_bytes(context, REPORT_HTML, page::render(&explanation).as_bytes())?;
         if let Permutations::Undefined(why) = permutation {
@@ -159,6 +167,7 @@ impl Rows {
         self.raw.head(Some(rows))
     }
 }
+
 /// The numbers of the rows that are looked at. Of classes each is among them, for without its rare class a sample
 /// defines no metric that tells classes apart.
 fn sample(test: &DataFrame, dataset: &Dataset, wanted: usize, seed: u64) -> Result<Vec<usize>, StageError> {

@@ -39,7 +39,10 @@ pub(super) fn render(explanation: &Explanation) -> String {
             count(base.rows)
         )));
     }
-    page = page.section(attributions(explanation));
+    page = page.section(match &document.rows_left_out {
+        Some(why) => attributions(explanation).note(Tone::Warning, why.as_str()),
+        None => attributions(explanation),
+    });
     if let Some(section) = permutation(document) {
         page = page.section(section);
     }

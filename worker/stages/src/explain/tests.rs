@@ -25,6 +25,7 @@ fn every_task_and_model_is_explained() {
             let bench = bench(task, &hyperparameters, &verdict(metric), STEP);
             let explanation = explained(&bench);
             assert_eq!(explanation["rows"], 60);
+            assert!(explanation["rows_left_out"].is_null());
             assert_eq!(explanation["additivity"]["checked"], 60);
             let columns = explanation["columns"].as_array().expect("columns");
             assert_eq!(columns.len(), 3, "{columns:?}");
