@@ -1,12 +1,15 @@
 //! A backend in a temporary folder, and the processes that use it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pipeline::ports::{Backend, DeadLetter, Depth, Host, Outbound};
 use pipeline::{BranchItem, QueueName, RunId, RunItem, RunStatus, StepName, StepState, Timestamp};
+
+use rustix::process::{Pid, Signal};
 
 use super::{Output, PATIENCE, PoolBuilder, Process, wait_for};
 
@@ -50,14 +53,29 @@ impl Said {
     }
 }
 
+/// What takes longer is taken to hang: a test that waits for ever says nothing.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// Runs a command to its end.
 fn run_to_end(command: &mut Command) -> Said {
-    let output = command
+    let child = command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .stdin(std::process::Stdio::null())
-        .output()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+    let process = Pid::from_child(&child);
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+            // It may have ended this moment.
+            let _ = rustix::process::kill_process(process, Signal::KILL);
+        }
+    });
+    let output = child.wait_with_output().expect("its outputs can be read");
+    drop(ended);
     let text = |bytes| String::from_utf8(bytes).expect("our binaries write UTF-8");
     Said {
         code: output.status.code().unwrap_or(-1),

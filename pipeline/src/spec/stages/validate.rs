@@ -23,6 +23,10 @@ pub struct Validate {
     pub drift: Drift,
     /// What becomes of a run whose data breaks a rule that says nothing of its own.
     pub on_failure: OnFailure,
+    /// What becomes of a run that lacks a column which the champion reads, or has it in another type, as when a feature is
+    /// dropped; as `on_failure` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub champion_columns: Option<OnFailure>,
     /// Columns whose values must not come into reports or quarantine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub private: Vec<String>,

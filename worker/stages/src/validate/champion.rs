@@ -93,14 +93,14 @@ impl Champion {
                     name,
                     "champion_reads",
                     severity,
-                    "the champion reads this column, and it is not there".into(),
+                    "the champion reads this column, and it is not there; if that is meant, say champion_columns = \"warn\" in [validate]".into(),
                 )),
                 Some(column) if !is_alike(column.kind, *kind) => results.push(rule(
                     name,
                     "champion_type",
                     severity,
                     format!(
-                        "it is {}, and {} for the champion",
+                        "it is {}, and {} for the champion; if that is meant, say champion_columns = \"warn\" in [validate]",
                         words(column.kind),
                         words(*kind)
                     ),

@@ -21,7 +21,9 @@ pub(super) fn compare(
 ) -> Result<(), StageError> {
     if let Some(champion) = champion {
         report.champion = Some(champion.version.clone());
-        report.rules.extend(champion.schema(dataset, params.on_failure));
+        report
+            .rules
+            .extend(champion.schema(dataset, params.champion_columns.unwrap_or(params.on_failure)));
         if let Some(before) = &champion.statistics {
             report.rules.extend(incomparable(dataset, before));
             report.drift = moves(context, params, dataset, before, Split::Train, params.drift.stop)?;

@@ -375,10 +375,19 @@ fn columns_are_those_that_the_champion_reads() {
     let told = Case::new("").champion(other, None).halts();
     assert!(
         told.contains("gone.champion_reads")
-            && told.contains("t.champion_type (it is text, and date for the champion)"),
+            && told.contains("t.champion_type (it is text, and date for the champion; if that is meant"),
         "{told}"
     );
     assert!(!told.contains("x.champion"), "numbers are numbers: {told}");
+    let report = Case::new("champion_columns = \"warn\"")
+        .champion(other, None)
+        .advances();
+    let broken = report.rules.iter().filter(|r| r.failed > 0);
+    let ids: Vec<&str> = broken.map(|r| r.id.as_str()).collect();
+    assert!(
+        ids.contains(&"gone.champion_reads") && ids.contains(&"t.champion_type"),
+        "{ids:?}"
+    );
     let only_x = r#"{"inputs":[{"name":"x","type":"float"}]}"#;
     let report = Case::new("").champion(only_x, None).advances();
     let new: Vec<&str> = report

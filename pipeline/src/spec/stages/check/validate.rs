@@ -15,6 +15,7 @@ pub(super) fn validate(params: &Validate, found: &mut Findings<'_>) {
         columns,
         drift: Drift { warn, stop },
         on_failure: _,
+        champion_columns: _,
         private,
         model: _,
         alias: _,
