@@ -9,6 +9,7 @@ mod thread;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pipeline::ports::{Clock, ErrorKind, PortError, PortResult};
@@ -170,7 +171,8 @@ pub(crate) struct Writer {
     wake: Arc<Wake>,
     clock: Arc<dyn Clock>,
     sender: OnceLock<Sender<Box<dyn Job>>>,
-    starting: Mutex<()>,
+    /// The thread, once there is one.
+    thread: Mutex<Option<JoinHandle<()>>>,
     /// What was asked for, so that a test sees who asks for what.
     #[cfg(test)]
     pub(crate) asked: Mutex<Vec<(&'static str, OnDisk)>>,
@@ -191,7 +193,7 @@ impl Writer {
             wake,
             clock,
             sender: OnceLock::new(),
-            starting: Mutex::new(()),
+            thread: Mutex::default(),
             #[cfg(test)]
             asked: Mutex::default(),
         }
@@ -262,18 +264,37 @@ impl Writer {
             return Ok(sender);
         }
         self.may_write(action)?;
-        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = self.sender.get() {
             return Ok(sender);
         }
         let (sender, jobs) = channel();
         let mut thread = Thread::new(self.database.clone(), self.folder.clone(), self.durability);
         let wake = Arc::clone(&self.wake);
-        std::thread::Builder::new()
+        let handle = std::thread::Builder::new()
             .name("fleetline-writer".into())
             .spawn(move || thread.serve(&jobs, |topics| wake.tell(topics)))
             .map_err(|e| Fault::Io(e).explain("start the writer's thread"))?;
+        *running = Some(handle);
         Ok(self.sender.get_or_init(|| sender))
+    }
+}
+
+/// Waits until the thread has closed the database: a process that ends in the middle of that leaves a log without its
+/// index behind, which nobody can read on a disk that is read-only.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        let running = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // The last one to hold the writer may be a job of its own thread.
+        if let Some(thread) = running.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // A panic in there was told to whoever waited for an answer.
+            let _ = thread.join();
+        }
     }
 }
 
