@@ -4,48 +4,11 @@ use std::collections::BTreeSet;
 
 use e2e::repository::files;
 
-/// The most lines a file may have without a reason.
+/// The most lines of a file of code.
 const MAX_LINES: usize = 400;
 
-/// Files that may be longer, and why.
-const LONG: &[(&str, &str)] = &[
-    (
-        "pipeline/src/conformance/strategies.rs",
-        "generators of whole items, which have many fields",
-    ),
-    (
-        "pipeline/src/spec/load/sections.rs",
-        "what each section says and how it becomes a step, side by side",
-    ),
-    (
-        "pipeline/src/spec/load/tests/sections.rs",
-        "one mistake after the other",
-    ),
-    (
-        "worker/stages/src/extract/read/csv.rs",
-        "reading CSV together with finding the line that cannot be read",
-    ),
-    (
-        "worker/stages/src/extract/read/mod.rs",
-        "with the tests of its limits",
-    ),
-    (
-        "worker/stages/src/extract/starter.rs",
-        "one text from its first line to its last",
-    ),
-    (
-        "worker/stages/src/extract/tests.rs",
-        "one bad file after the other",
-    ),
-    ("tests/scripts/parity.py", "one comparison after the other"),
-    (
-        "worker/stages/src/validate/mod.rs",
-        "to be parted: rules by row, rules by column, the champion",
-    ),
-];
-
 #[test]
-fn long_files_have_a_reason() {
+fn no_file_of_code_is_long() {
     let is_code = |path: &str| {
         [".rs", ".py", ".sh", ".sql"]
             .iter()
@@ -57,18 +20,10 @@ fn long_files_have_a_reason() {
         .filter_map(|(path, text)| Some((path, text?.lines().count())))
         .filter(|(_, lines)| *lines > MAX_LINES)
         .collect();
-    for (path, lines) in &long {
-        assert!(
-            LONG.iter().any(|(known, _)| known == path),
-            "{path} has {lines} lines: split it, or say in this test why it is better whole"
-        );
-    }
-    for (path, reason) in LONG {
-        assert!(
-            long.iter().any(|(found, _)| found == path),
-            "{path} is not long (any more): no need for {reason:?}"
-        );
-    }
+    assert!(
+        long.is_empty(),
+        "{long:?} have more lines than {MAX_LINES}: draw a wall where two things stand together"
+    );
 }
 
 /// A backend is chosen by one file of each binary; everything else knows the ports.

@@ -1,5 +1,6 @@
 //! From a text to a checked specification, or to all that is wrong with it, with lines.
 
+mod data;
 mod lines;
 mod read;
 mod sections;
@@ -21,9 +22,9 @@ use crate::id::PipelineName;
 use crate::time::human;
 
 use super::{MAX_DEADLINE, Parameter, RawStep, Retry, Spec, StageParams, Step, default_deadline};
-pub(super) use read::{Mistake, read};
 #[cfg(feature = "schema")]
-pub(super) use sections::{Data, Prediction};
+pub(super) use data::{Data, Prediction};
+pub(super) use read::{Mistake, read};
 use sections::{SECTIONS, Written};
 pub(super) use wording::nearest;
 

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::super::stages::{
-    Candidate, Deploy, Evaluate, Explain, Extract, Predict, Source, Split, TaskName, Train, Transform,
-    Validate, champion,
+    Candidate, Deploy, Evaluate, Explain, Extract, Predict, Source, Split, Train, Transform, Validate,
+    champion,
 };
-use super::super::{Branches, Parameter, Spec, StageParams, Step};
+use super::super::{Branches, Spec, StageParams, Step};
 use super::Loader;
+use super::data::{Data, Prediction};
 use super::wording;
-use crate::id::{AliasName, ModelName, PipelineName, RunId, StepName};
+use crate::id::{ModelName, PipelineName, StepName};
 
 /// What a specification can consist of instead of steps.
 pub(super) const SECTIONS: [&str; 11] = [
@@ -69,72 +69,6 @@ impl Written {
             _ => format!("{section}.{path}"),
         }
     }
-}
-
-/// Where the data comes from, and what its columns are.
-// What `extract` is told, but for the split. Nothing is required of it, so that one thing that is missing does not hide
-// what is wrong with the rest.
-#[derive(Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(in crate::spec) struct Data {
-    /// The only table, which the query can name `data`.
-    #[serde(default)]
-    source: Option<Source>,
-    /// The tables that the query can name, if there are several.
-    #[serde(default)]
-    sources: BTreeMap<String, Source>,
-    /// One SELECT over the sources; all columns of the only source if there is none.
-    #[serde(default)]
-    sql: Option<String>,
-    /// The column that is to be predicted.
-    #[serde(default)]
-    label: Option<String>,
-    /// What kind of prediction; told from the label's values unless given: two values are binary, texts and up to 20
-    /// whole numbers multiclass, everything else regression.
-    #[serde(default)]
-    task: Option<TaskName>,
-    /// Of two classes the positive one, whose probability is predicted and which precision, recall and their like
-    /// are about: a text, a number, or true or false. The second in order unless given.
-    #[serde(default)]
-    positive: Option<Parameter>,
-    /// Columns that name a row: kept for reports and quarantine, never features.
-    #[serde(default)]
-    key: Vec<String>,
-    /// A column with the weight of each row.
-    #[serde(default)]
-    weight: Option<String>,
-    /// Columns that are kept in the data but are no features (slices, times of the split, what is known too late).
-    #[serde(default)]
-    exclude: Vec<String>,
-}
-
-/// What is to be predicted, with which registered model.
-#[derive(Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(in crate::spec) struct Prediction {
-    /// Which registered model.
-    #[serde(default)]
-    model: Option<ModelName>,
-    /// By which alias; `champion` unless given.
-    #[serde(default)]
-    alias: Option<AliasName>,
-    /// By which version (the run that made it) instead of the alias.
-    #[serde(default)]
-    version: Option<RunId>,
-    /// The only table, which the query can name `data`.
-    #[serde(default)]
-    source: Option<Source>,
-    /// The tables that the query can name, if there are several.
-    #[serde(default)]
-    sources: BTreeMap<String, Source>,
-    /// One SELECT over the sources; all columns of the only source if there is none.
-    #[serde(default)]
-    sql: Option<String>,
-    /// Columns that are copied beside the predictions.
-    #[serde(default)]
-    keep: Vec<String>,
 }
 
 impl Loader<'_> {

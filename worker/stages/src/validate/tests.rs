@@ -1,12 +1,17 @@
 //! The stage as a whole, on small splits.
 
-use ml::dataset::{Column as DatasetColumn, ColumnType, SplitRows, Task};
+use std::collections::BTreeSet;
+
+use ml::dataset::{Column as DatasetColumn, ColumnType, Dataset, Role, SplitRows, Task};
 use ml::statistics;
 use pipeline::artifact::Manifest;
 use pipeline::registry::ModelVersion;
+use pipeline::spec::stages::OnFailure;
 use pipeline::stage::{Committed, FoundModel};
 use pipeline::{RunId, StepName, Timestamp};
+use polars::prelude::*;
 
+use super::report::{MAX_EXAMPLES, Report};
 use super::*;
 use crate::testing::{Bench, manifest};
 
@@ -367,34 +372,4 @@ fn drift_against_the_champion_warns_and_stops() {
         .halts();
     assert!(told.contains("x.drift (PSI"), "{told}");
     assert!(!same.skew.is_empty(), "x grows from split to split");
-}
-
-#[test]
-fn columns_are_those_that_the_champion_reads() {
-    let other = r#"{"inputs":[{"name":"x","type":"integer"},{"name":"t","type":"date"},{"name":"gone","type":"float"}]}"#;
-    let told = Case::new("").champion(other, None).halts();
-    assert!(
-        told.contains("gone.champion_reads")
-            && told.contains("t.champion_type (it is text, and date for the champion; if that is meant"),
-        "{told}"
-    );
-    assert!(!told.contains("x.champion"), "numbers are numbers: {told}");
-    let report = Case::new("champion_columns = \"warn\"")
-        .champion(other, None)
-        .advances();
-    let broken = report.rules.iter().filter(|r| r.failed > 0);
-    let ids: Vec<&str> = broken.map(|r| r.id.as_str()).collect();
-    assert!(
-        ids.contains(&"gone.champion_reads") && ids.contains(&"t.champion_type"),
-        "{ids:?}"
-    );
-    let only_x = r#"{"inputs":[{"name":"x","type":"float"}]}"#;
-    let report = Case::new("").champion(only_x, None).advances();
-    let new: Vec<&str> = report
-        .rules
-        .iter()
-        .filter(|r| r.failed > 0)
-        .map(|r| r.id.as_str())
-        .collect();
-    assert_eq!(new, ["t.champion_knows"]);
 }

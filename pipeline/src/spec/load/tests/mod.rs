@@ -4,6 +4,7 @@ mod checks;
 mod random;
 mod sections;
 mod steps;
+mod together;
 
 use super::*;
 use crate::spec::Sleep;

@@ -7,14 +7,15 @@ mod blank;
 mod csv;
 mod guess;
 mod ndjson;
+mod opened;
 mod parquet;
 mod records;
+mod stack;
 mod unpack;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use pipeline::spec::stages::{ColumnType, Format, Source};
@@ -22,10 +23,11 @@ use pipeline::stage::{SourceFile, StageError};
 use polars::prelude::*;
 
 use self::csv::Dialect;
+use self::opened::Opened;
 use self::records::Fault;
-use self::unpack::{Packing, UnpackError};
+use self::stack::{counted, difference, stacked};
 use super::moments;
-use crate::flow::{permanent, transient};
+use crate::flow::permanent;
 
 /// The most columns of a source or a result.
 pub(crate) const MAX_COLUMNS: usize = 4_096;
@@ -275,78 +277,6 @@ impl<'a> Reading<'a> {
         let tables = tables.into_iter().map(|t| t.select(&select)).collect();
         stacked(name, tables, columns, Vec::new())
     }
-
-    fn opened<'f>(&self, name: &str, file: &'f SourceFile) -> Result<Opened<'f>, StageError> {
-        let uri = file.uri.as_str();
-        let io = |e: &dyn std::fmt::Display| transient(format!("source {name:?}: cannot read {uri}: {e}"));
-        let packing = Packing::of(&file.path).map_err(|e| io(&e))?;
-        let says_packed = [".gz", ".zst"]
-            .iter()
-            .find(|end| uri.to_ascii_lowercase().ends_with(*end));
-        let path = match (packing, says_packed) {
-            (None, None) => file.path.clone(),
-            (None, Some(end)) => {
-                return Err(permanent(format!(
-                    "source {name:?}: {uri} is not packed although its name ends in {end}: it is empty, damaged or misnamed"
-                )));
-            }
-            (Some(packing), _) => {
-                std::fs::create_dir_all(&self.scratch).map_err(|e| io(&e))?;
-                let mut unpacked_bytes = self.unpacked_bytes.get();
-                let to = self.scratch.join(format!("{}-{unpacked_bytes}", file.sha256));
-                let result = match to.exists() {
-                    true => Ok(to),
-                    false => unpack::unpack(
-                        &file.path,
-                        packing,
-                        to,
-                        &self.limits,
-                        &mut unpacked_bytes,
-                        self.go_on,
-                    ),
-                };
-                self.unpacked_bytes.set(unpacked_bytes);
-                result.map_err(|error| match error {
-                    UnpackError::TooLarge(why) => permanent(format!(
-                        "source {name:?}: {uri}: {why}: unpack it yourself if it is meant"
-                    )),
-                    UnpackError::Damaged => permanent(format!(
-                        "source {name:?}: {uri} is damaged or cut off: it cannot be unpacked"
-                    )),
-                    UnpackError::Interrupted => StageError::Interrupted,
-                    UnpackError::Write(e) => io(&e),
-                })?
-            }
-        };
-        Ok(Opened { uri, path })
-    }
-}
-
-/// A file as it can be read: unpacked.
-struct Opened<'a> {
-    uri: &'a str,
-    path: PathBuf,
-}
-
-impl Opened<'_> {
-    fn reader(&self, source: &str) -> Result<BufReader<File>, StageError> {
-        let file = File::open(&self.path)
-            .map_err(|e| transient(format!("source {source:?}: cannot read {}: {e}", self.uri)))?;
-        Ok(BufReader::with_capacity(1 << 18, file))
-    }
-
-    fn fault(&self, source: &str, fault: Fault) -> StageError {
-        let uri = self.uri;
-        match fault {
-            Fault::Text { line, what } => permanent(format!("source {source:?}: {uri}, line {line}: {what}")),
-            Fault::Whole(what) => permanent(format!("source {source:?}: {uri}: {what}")),
-            Fault::Io(e) => transient(format!("source {source:?}: cannot read {uri}: {e}")),
-        }
-    }
-
-    fn polars(&self, source: &str, error: &PolarsError) -> StageError {
-        permanent(format!("source {source:?}: {}: {}", self.uri, first_line(error)))
-    }
 }
 
 fn separator_of(name: &str, source: &Source) -> Result<u8, StageError> {
@@ -358,74 +288,6 @@ fn separator_of(name: &str, source: &Source) -> Result<u8, StageError> {
             permanent(format!(
                 "source {name:?}: separator {separator:?} cannot be used: it must be one ASCII character, and no quote or line break"
             ))
-        })
-}
-
-/// The table, if Polars makes as many rows of the file as were found in it: nothing may come in that nobody looked at,
-/// and no row be lost.
-fn counted(table: LazyFrame, rows: u64) -> PolarsResult<LazyFrame> {
-    let read = table
-        .clone()
-        .select([len().cast(DataType::UInt64)])
-        .collect_with_engine(Engine::Streaming)?
-        .unwrap_single();
-    let read = read.columns()[0].u64()?.get(0).unwrap_or_default();
-    polars_ensure!(
-        read == rows,
-        ComputeError: "it has {rows} rows, and {read} would be read: write it as Parquet, and tell us of it"
-    );
-    Ok(table)
-}
-
-fn stacked(
-    name: &str,
-    mut tables: Vec<LazyFrame>,
-    columns: Vec<String>,
-    left_out: Vec<String>,
-) -> Result<Table, StageError> {
-    if columns.is_empty() {
-        return Err(permanent(format!(
-            "source {name:?} has no columns with plain values"
-        )));
-    }
-    let frame = match tables.len() {
-        1 => tables.remove(0),
-        _ => concat(
-            tables,
-            UnionArgs {
-                maintain_order: true,
-                ..UnionArgs::default()
-            },
-        )
-        .map_err(|e| permanent(format!("source {name:?}: {}", first_line(&e))))?,
-    };
-    Ok(Table {
-        frame,
-        columns,
-        left_out,
-    })
-}
-
-/// The first thing in which two files' columns differ.
-fn difference(a: &[(String, DataType)], b: &[(String, DataType)]) -> Option<String> {
-    let of = |columns: &[(String, DataType)], name: &str| {
-        columns
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, kind)| kind.clone())
-    };
-    a.iter()
-        .find_map(|(name, kind)| match of(b, name) {
-            None => Some(format!("only the first has {name:?}")),
-            Some(other) if other != *kind => Some(format!(
-                "{name:?} is {kind} in the first and {other} in the second"
-            )),
-            Some(_) => None,
-        })
-        .or_else(|| {
-            b.iter()
-                .find(|(name, _)| of(a, name).is_none())
-                .map(|(name, _)| format!("only the second has {name:?}"))
         })
 }
 

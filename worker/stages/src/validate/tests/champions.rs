@@ -70,3 +70,33 @@ fn the_champion_is_found_as_evaluate_finds_it() {
     assert_eq!(need("", deploy), Some("d@staging".into()));
     assert_eq!(need("", ""), None);
 }
+
+#[test]
+fn columns_are_those_that_the_champion_reads() {
+    let other = r#"{"inputs":[{"name":"x","type":"integer"},{"name":"t","type":"date"},{"name":"gone","type":"float"}]}"#;
+    let told = Case::new("").champion(other, None).halts();
+    assert!(
+        told.contains("gone.champion_reads")
+            && told.contains("t.champion_type (it is text, and date for the champion; if that is meant"),
+        "{told}"
+    );
+    assert!(!told.contains("x.champion"), "numbers are numbers: {told}");
+    let report = Case::new("champion_columns = \"warn\"")
+        .champion(other, None)
+        .advances();
+    let broken = report.rules.iter().filter(|r| r.failed > 0);
+    let ids: Vec<&str> = broken.map(|r| r.id.as_str()).collect();
+    assert!(
+        ids.contains(&"gone.champion_reads") && ids.contains(&"t.champion_type"),
+        "{ids:?}"
+    );
+    let only_x = r#"{"inputs":[{"name":"x","type":"float"}]}"#;
+    let report = Case::new("").champion(only_x, None).advances();
+    let new: Vec<&str> = report
+        .rules
+        .iter()
+        .filter(|r| r.failed > 0)
+        .map(|r| r.id.as_str())
+        .collect();
+    assert_eq!(new, ["t.champion_knows"]);
+}
