@@ -24,15 +24,17 @@ pub const REPORT: &str = "report.html";
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What was found out.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Results {
     /// Which candidate is best, and how good each is; none if no evaluation was committed.
+    #[serde(flatten)]
     pub evaluation: Option<Evaluation>,
     /// What the stages want people to know.
     pub warnings: Vec<Warning>,
     /// Where the reports for people are.
     pub reports: Vec<ReportPlace>,
     /// Artifacts that could not be read, and why: the run itself is not concerned.
+    #[serde(skip)]
     pub unread: Vec<String>,
 }
 
@@ -46,7 +48,7 @@ pub struct Warning {
 }
 
 /// The part of an evaluation that is told with a run.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The name of the best candidate.
     pub winner: String,

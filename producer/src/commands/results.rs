@@ -2,71 +2,34 @@
 
 use pipeline::ArtifactRef;
 use pipeline::item::{BranchItem, RunItem};
-use pipeline::results::{Candidate, Evaluation, ReportPlace, Results, Warning, read};
-use serde::Serialize;
+use pipeline::results::{Results, read};
 
 use crate::exit::Failure;
 use crate::render::{Cell, Table, complain};
 use crate::session::Session;
 
-/// The same for scripts.
-#[derive(Debug, Serialize)]
-pub(super) struct ResultsView {
-    /// The metric by which candidates were compared.
-    metric: Option<String>,
-    winner: Option<String>,
-    candidates: Vec<Candidate>,
-    warnings: Vec<Warning>,
-    reports: Vec<ReportPlace>,
-}
-
-impl From<Results> for ResultsView {
-    fn from(results: Results) -> Self {
-        let Results {
-            evaluation,
-            warnings,
-            reports,
-            unread: _,
-        } = results;
-        let (metric, winner, candidates) = match evaluation {
-            None => (None, None, Vec::new()),
-            Some(Evaluation {
-                winner,
-                metric,
-                candidates,
-            }) => (Some(metric), Some(winner), candidates),
-        };
-        Self {
-            metric,
-            winner,
-            candidates,
-            warnings,
-            reports,
-        }
-    }
-}
-
 /// Reads what there is so far, and complains of what cannot be read.
-pub(super) async fn results_of(session: &Session, run: &RunItem, branches: &[BranchItem]) -> ResultsView {
+pub(super) async fn results_of(session: &Session, run: &RunItem, branches: &[BranchItem]) -> Results {
     let bytes = async |artifact: &ArtifactRef| session.bytes(artifact).await;
     let results = read(&*session.backend.artifacts, run, branches, bytes).await;
     for unread in &results.unread {
         complain(&format!("not shown: {unread}"));
     }
-    results.into()
+    results
 }
 
 /// Prints a table of each kind that there is something of.
-pub(super) fn print(session: &Session, results: &ResultsView) -> Result<(), Failure> {
-    if let Some(metric) = &results.metric {
+pub(super) fn print(session: &Session, results: &Results) -> Result<(), Failure> {
+    if let Some(evaluation) = &results.evaluation {
+        let metric = &evaluation.metric;
         let (validation, test) = (format!("VALIDATION {metric}"), format!("TEST {metric}"));
         let mut table = Table::new(&["CANDIDATE", "MODEL", &validation, &test, "WINNER"]);
-        for candidate in &results.candidates {
+        for candidate in &evaluation.candidates {
             let figure = |metrics: &std::collections::BTreeMap<String, Option<f64>>| {
                 let value = metrics.get(metric).copied().flatten();
                 Cell::maybe(value.map(|value| format!("{value:.4}"))).right()
             };
-            let is_winner = results.winner.as_ref() == Some(&candidate.name);
+            let is_winner = evaluation.winner == candidate.name;
             table.row([
                 Cell::new(&candidate.name),
                 Cell::new(&candidate.kind),

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use pipeline::item::{BranchItem, RunItem, StepState};
+use pipeline::results::Results;
 use pipeline::{RunId, RunStatus, Timestamp};
 use serde::Serialize;
 
 use crate::commands::list::took;
-use crate::commands::results::{self, ResultsView, results_of};
+use crate::commands::results::{self, results_of};
 use crate::exit::{Exit, Failure};
 use crate::render::{Cell, Table, ago, duration, printable, size, until};
 use crate::session::Session;
@@ -31,7 +32,7 @@ Examples:
 JSON: {run: {…, as in list}, steps: [{step, ordinal, stage, state, class, attempts, spent, branches, \
 duration_ms, peak_memory_bytes, cached, cache, cpu_ms, version, ready_at, started_at, lease_until, ended_at, artifacts, \
 fault}], waits: [{kind, text}], metric, winner, candidates: [{name, kind, validation, test}], warnings: [{step, text}], \
-reports: [{step, path}]}. Steps come in the plan's order, each followed by its branches, which have \
+reports: [{step, path}]}; metric, winner and candidates are there once candidates are measured. Steps come in the plan's order, each followed by its branches, which have \
 an ordinal. spent is {crash, transient, memory}, branches {total, settled, failed}, an artifact {name, \
 sha256, size_bytes}, cache {answer, differs, text} with the answers hit, miss and off, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
 backing_off, joining, paused, no_worker, queued, message_lost, larger_class, overdue, deadline.")]
@@ -50,7 +51,7 @@ struct View {
     steps: Vec<StepView>,
     waits: Vec<ReasonView>,
     #[serde(flatten)]
-    results: ResultsView,
+    results: Results,
 }
 
 pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failure> {

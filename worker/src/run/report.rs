@@ -1,7 +1,7 @@
 //! What a finished run is told as to scripts: one JSON object. [`super::table`] shows it to people.
 
 use pipeline::item::{CacheNote, Measured};
-use pipeline::results::{Candidate, Evaluation, ReportPlace, Results, Warning};
+use pipeline::results::Results;
 use pipeline::{BranchItem, RunItem, RunStatus, StepItem, StepName};
 use serde::Serialize;
 
@@ -25,24 +25,12 @@ pub struct Report {
     /// What its last commit registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered: Option<pipeline::registry::Registered>,
-    /// The metric by which candidates were compared.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metric: Option<String>,
-    /// The best candidate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub winner: Option<String>,
-    /// How good each candidate is.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub candidates: Vec<Candidate>,
     /// The model's version that it registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelReport>,
-    /// What its stages want people to know although they went on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<Warning>,
-    /// Where the reports for people are.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub reports: Vec<ReportPlace>,
+    /// What its stages found out.
+    #[serde(flatten)]
+    pub results: Results,
 }
 
 /// A registered version of a model.
@@ -108,20 +96,6 @@ pub struct BranchReport {
 impl Report {
     /// The report of `run`; `branches` are all of its branch items.
     pub fn new(run: &RunItem, branches: &[BranchItem], results: Results) -> Self {
-        let Results {
-            evaluation,
-            warnings,
-            reports,
-            unread: _,
-        } = results;
-        let (metric, winner, candidates) = match evaluation {
-            None => (None, None, Vec::new()),
-            Some(Evaluation {
-                winner,
-                metric,
-                candidates,
-            }) => (Some(metric), Some(winner), candidates),
-        };
         Self {
             run: run.id.to_string(),
             pipeline: run.pipeline.to_string(),
@@ -133,9 +107,6 @@ impl Report {
                 .map(|(name, step)| StepReport::new(run, name, step, branches))
                 .collect(),
             registered: run.registered.clone(),
-            metric,
-            winner,
-            candidates,
             model: run.registered.as_ref().map(|registered| ModelReport {
                 name: registered.model.to_string(),
                 version: run.id.to_string(),
@@ -143,8 +114,7 @@ impl Report {
                 alias: registered.promoted.as_ref().map(ToString::to_string),
                 reason: registered.reason.clone(),
             }),
-            warnings,
-            reports,
+            results,
         }
     }
 

@@ -31,15 +31,25 @@ impl fmt::Display for Report {
                 model.name, model.version, model.reason
             )?;
         }
-        if !self.warnings.is_empty() {
+        if !self.results.warnings.is_empty() {
             let mut rows = vec![vec!["WARNING".to_owned(), String::new()]];
-            rows.extend(self.warnings.iter().map(|w| vec![w.step.clone(), w.text.clone()]));
+            rows.extend(
+                self.results
+                    .warnings
+                    .iter()
+                    .map(|w| vec![w.step.clone(), w.text.clone()]),
+            );
             writeln!(f)?;
             table(f, &rows, &[])?;
         }
-        if !self.reports.is_empty() {
+        if !self.results.reports.is_empty() {
             let mut rows = vec![vec!["REPORT".to_owned(), String::new()]];
-            rows.extend(self.reports.iter().map(|r| vec![r.step.clone(), r.path.clone()]));
+            rows.extend(
+                self.results
+                    .reports
+                    .iter()
+                    .map(|r| vec![r.step.clone(), r.path.clone()]),
+            );
             writeln!(f)?;
             table(f, &rows, &[])?;
         }
@@ -55,9 +65,10 @@ impl fmt::Display for Report {
 impl Report {
     /// The candidates, the winner marked, in the evaluation's order.
     fn candidates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(metric) = self.metric.as_deref().filter(|_| !self.candidates.is_empty()) else {
+        let Some(evaluation) = &self.results.evaluation else {
             return Ok(());
         };
+        let metric = evaluation.metric.as_str();
         let mut rows = vec![vec![
             "CANDIDATE".to_owned(),
             "MODEL".to_owned(),
@@ -65,14 +76,14 @@ impl Report {
             format!("TEST {metric}"),
             String::new(),
         ]];
-        for candidate in &self.candidates {
+        for candidate in &evaluation.candidates {
             let Candidate {
                 name,
                 kind,
                 validation,
                 test,
             } = candidate;
-            let is_winner = self.winner.as_ref() == Some(name);
+            let is_winner = evaluation.winner == *name;
             let figure = |metrics: &std::collections::BTreeMap<String, Option<f64>>| {
                 let value = metrics.get(metric).copied().flatten();
                 value.map_or_else(|| NOTHING.into(), |v| format!("{v:.4}"))

@@ -1,4 +1,4 @@
-//! L-BFGS on the features as they are (Nocedal and Wright: Numerical optimization, 2nd edition, algorithms 7.4 and 3.1):
+//! L-BFGS on the features as they are (Nocedal and Wright: Numerical optimization, 2nd edition, algorithm 7.4):
 //! it needs the gradient only, and the gradient only a look-up for each category.
 //!
 //! The first guess of the inverse Hessian is the inverse of the diagonal of an upper bound of the Hessian. Columns of
@@ -6,24 +6,17 @@
 
 use std::collections::VecDeque;
 
+use super::Minimum;
 use super::loss::Loss;
-use super::{Minimum, start};
+use super::search::{self, Method, dot};
 use crate::dataset::Task;
 use crate::features::{FeatureColumn, FeatureValues, LinearDesign};
-use crate::models::{Examples, GoOn, ModelError, Problem, Watch};
+use crate::models::{Examples, ModelError, Problem, Watch};
 
 /// How many of the latest steps are remembered.
 const MEMORY: usize = 10;
-/// Armijo's condition: the least share of the expected decrease.
-const SUFFICIENT: f64 = 1e-4;
-/// How often a step is halved before there is no way down.
-const MAX_HALVINGS: u32 = 40;
 /// Ends when the expected decrease is below this share of the loss: beyond, figures change in the fifth digit at most.
 const TOLERANCE: f64 = 1e-8;
-
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
 
 /// A step and what it changed in the gradient.
 struct Pair {
@@ -31,6 +24,43 @@ struct Pair {
     change: Vec<f64>,
     /// 1 / (step · change)
     rho: f64,
+}
+
+/// What is known of the Hessian.
+struct Lbfgs {
+    pairs: VecDeque<Pair>,
+    /// The inverse of its diagonal at first.
+    scale: Vec<f64>,
+}
+
+impl Method for Lbfgs {
+    const TOLERANCE: f64 = TOLERANCE;
+
+    fn direction(&mut self, _point: &[f64], gradient: &[f64]) -> Option<Vec<f64>> {
+        let direction = descent(gradient, &self.pairs, &self.scale);
+        if dot(&direction, gradient) >= 0.0 && !self.pairs.is_empty() {
+            // Rounding has spoilt what is remembered.
+            self.pairs.clear();
+            return Some(descent(gradient, &self.pairs, &self.scale));
+        }
+        Some(direction)
+    }
+
+    fn moved(&mut self, from: (&[f64], &[f64]), to: (&[f64], &[f64])) {
+        let less = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
+        let (step, change) = (less(to.0, from.0), less(to.1, from.1));
+        let curvature = dot(&step, &change);
+        if curvature > f64::EPSILON * dot(&change, &change).sqrt() * dot(&step, &step).sqrt() {
+            if self.pairs.len() == MEMORY {
+                self.pairs.pop_front();
+            }
+            self.pairs.push_back(Pair {
+                step,
+                change,
+                rho: 1.0 / curvature,
+            });
+        }
+    }
 }
 
 pub(super) fn fit(
@@ -42,70 +72,12 @@ pub(super) fn fit(
     watch: &dyn Watch,
 ) -> Result<Minimum, ModelError> {
     let loss = Loss::new(l2, problem, train, design);
-    let scale = inverse_diagonal(l2, problem, train, design, loss.outputs);
-    let coefficients = loss.outputs * design.columns().len();
-    let mut point = vec![0.0; coefficients];
-    point.extend(start(problem, train));
-    let mut gradient = vec![0.0; point.len()];
-    let mut value = loss.at(&point, &mut gradient);
-    let mut pairs: VecDeque<Pair> = VecDeque::with_capacity(MEMORY);
-    let (mut next, mut next_gradient) = (point.clone(), gradient.clone());
-    let mut iterations = 0;
-    let mut time_limited = false;
-    while iterations < max_iterations {
-        let mut direction = descent(&gradient, &pairs, &scale);
-        let mut slope = dot(&direction, &gradient);
-        if slope >= 0.0 && !pairs.is_empty() {
-            // Rounding has spoilt what is remembered.
-            pairs.clear();
-            direction = descent(&gradient, &pairs, &scale);
-            slope = dot(&direction, &gradient);
-        }
-        if slope.is_nan() || -slope <= TOLERANCE * value.abs() {
-            break;
-        }
-        let Some(next_value) = line_search(
-            &loss,
-            (&point, value),
-            (&direction, slope),
-            &mut next,
-            &mut next_gradient,
-        ) else {
-            break;
-        };
-        let step: Vec<f64> = next.iter().zip(&point).map(|(a, b)| a - b).collect();
-        let change: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
-        let curvature = dot(&step, &change);
-        if curvature > f64::EPSILON * dot(&change, &change).sqrt() * dot(&step, &step).sqrt() {
-            if pairs.len() == MEMORY {
-                pairs.pop_front();
-            }
-            pairs.push_back(Pair {
-                step,
-                change,
-                rho: 1.0 / curvature,
-            });
-        }
-        std::mem::swap(&mut point, &mut next);
-        std::mem::swap(&mut gradient, &mut next_gradient);
-        value = next_value;
-        iterations += 1;
-        match watch.go_on(f64::from(iterations) / f64::from(max_iterations)) {
-            GoOn::Yes => {}
-            GoOn::KeepBest => {
-                time_limited = true;
-                break;
-            }
-            GoOn::Drop => return Err(ModelError::Dropped),
-        }
-    }
-    let intercepts = point.split_off(coefficients);
-    Ok(Minimum {
-        intercepts,
-        weights: point,
-        iterations,
-        time_limited,
-    })
+    let method = Lbfgs {
+        pairs: VecDeque::with_capacity(MEMORY),
+        scale: inverse_diagonal(l2, problem, train, design, loss.outputs),
+    };
+    let found = search::minimum(method, &loss, (problem, train), max_iterations, watch)?;
+    Ok(found.expect("there is always a direction"))
 }
 
 /// The inverse of the diagonal of the Hessian, or of an upper bound of it: 1/4 of the squares for two classes (as for
@@ -196,27 +168,4 @@ fn descent(gradient: &[f64], pairs: &VecDeque<Pair>, scale: &[f64]) -> Vec<f64> 
         *d = -*d;
     }
     direction
-}
-
-/// Halves the step until the loss falls enough. The new point and gradient are left in `next` and `next_gradient`; none
-/// if the loss falls nowhere, which is what rounding makes of a minimum.
-pub(super) fn line_search(
-    loss: &Loss<'_>,
-    (point, value): (&[f64], f64),
-    (direction, slope): (&[f64], f64),
-    next: &mut [f64],
-    next_gradient: &mut [f64],
-) -> Option<f64> {
-    let mut length = 1.0;
-    for _ in 0..MAX_HALVINGS {
-        for ((to, from), d) in next.iter_mut().zip(point).zip(direction) {
-            *to = from + length * d;
-        }
-        let found = loss.at(next, next_gradient);
-        if found.is_finite() && found <= value + SUFFICIENT * length * slope {
-            return Some(found);
-        }
-        length *= 0.5;
-    }
-    None
 }

@@ -9,6 +9,7 @@ mod dense;
 mod descent;
 mod loss;
 mod newton;
+mod search;
 #[cfg(test)]
 mod tests;
 

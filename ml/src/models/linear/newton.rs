@@ -10,11 +10,12 @@ use linfa_linalg::cholesky::SolveC;
 use ndarray::Array2;
 use rayon::prelude::*;
 
+use super::Minimum;
 use super::loss::Loss;
-use super::{Minimum, descent, start};
+use super::search::{self, Method};
 use crate::dataset::Task;
 use crate::features::{DesignColumn, FeatureValues, LinearDesign};
-use crate::models::{Examples, GoOn, ModelError, Problem, Watch, outputs, sigmoid};
+use crate::models::{Examples, ModelError, Problem, Watch, outputs, sigmoid};
 
 /// The most columns: their Hessian takes 2 MiB, and its factors 0.1 s.
 const MAX_COLUMNS: usize = 512;
@@ -43,50 +44,7 @@ pub(super) fn fit(
     }
     let loss = Loss::new(l2, problem, train, design);
     let hessian = Hessian::new(&loss, problem);
-    let mut point = vec![0.0; columns];
-    point.extend(start(problem, train));
-    let mut gradient = vec![0.0; point.len()];
-    let mut value = loss.at(&point, &mut gradient);
-    let (mut next, mut next_gradient) = (point.clone(), gradient.clone());
-    let mut iterations = 0;
-    let mut time_limited = false;
-    while iterations < max_iterations {
-        let Some(direction) = hessian.step(&point, &gradient) else {
-            return Ok(None);
-        };
-        let slope = descent::dot(&direction, &gradient);
-        if slope.is_nan() || -slope <= TOLERANCE * value.abs() {
-            break;
-        }
-        let Some(found) = descent::line_search(
-            &loss,
-            (&point, value),
-            (&direction, slope),
-            &mut next,
-            &mut next_gradient,
-        ) else {
-            break;
-        };
-        std::mem::swap(&mut point, &mut next);
-        std::mem::swap(&mut gradient, &mut next_gradient);
-        value = found;
-        iterations += 1;
-        match watch.go_on(f64::from(iterations) / f64::from(max_iterations)) {
-            GoOn::Yes => {}
-            GoOn::KeepBest => {
-                time_limited = true;
-                break;
-            }
-            GoOn::Drop => return Err(ModelError::Dropped),
-        }
-    }
-    let intercepts = point.split_off(columns);
-    Ok(Some(Minimum {
-        intercepts,
-        weights: point,
-        iterations,
-        time_limited,
-    }))
+    search::minimum(hessian, &loss, (problem, train), max_iterations, watch)
 }
 
 /// The Hessian at a point, in the order of points.
@@ -136,6 +94,20 @@ impl Blocks {
     }
 }
 
+impl Method for Hessian<'_> {
+    const TOLERANCE: f64 = TOLERANCE;
+
+    /// To where the gradient would be 0 if the loss were a parabola; none if there is not one such place.
+    fn direction(&mut self, point: &[f64], gradient: &[f64]) -> Option<Vec<f64>> {
+        let mut matrix = self.whole(&self.at(point));
+        let against = Array2::from_shape_fn((gradient.len(), 1), |(row, _)| -gradient[row]);
+        let step = matrix.solvec(&against).ok()?;
+        step.iter()
+            .all(|step| step.is_finite())
+            .then(|| step.into_raw_vec_and_offset().0)
+    }
+}
+
 impl<'a> Hessian<'a> {
     fn new(loss: &'a Loss<'a>, problem: &Problem<'_>) -> Self {
         let (mut dense, mut sparse) = (0, 0);
@@ -159,16 +131,6 @@ impl<'a> Hessian<'a> {
             sparse,
             sparse_in_row: problem.features.len(),
         }
-    }
-
-    /// The step to where the gradient would be 0 if the loss were a parabola; none if there is not one such place.
-    fn step(&self, point: &[f64], gradient: &[f64]) -> Option<Vec<f64>> {
-        let mut matrix = self.whole(&self.at(point));
-        let against = Array2::from_shape_fn((gradient.len(), 1), |(row, _)| -gradient[row]);
-        let step = matrix.solvec(&against).ok()?;
-        step.iter()
-            .all(|step| step.is_finite())
-            .then(|| step.into_raw_vec_and_offset().0)
     }
 
     /// The rows are cut into parts by their number alone, as those of the loss are.
