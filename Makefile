@@ -77,18 +77,20 @@ fmt: ## Format the code
 .PHONY: bench
 bench: ready ## Measure hand-off and throughput (PEER=celery), or a pipeline beside a monolith (PEER=FILE.py); ARGS="..."
 	cargo build --release --locked -p worker -p producer -p e2e --bins
-	$(if $(filter %.py,$(PEER)),\
-		tests/scripts/monolith-bench $(PEER) --worker $${CARGO_TARGET_DIR:-target}/release/worker $(ARGS),\
-		cargo run --release --locked -p e2e --bin fleet-bench -- $(if $(PEER),--peer $(PEER)) $(ARGS))
+	binaries=$${CARGO_TARGET_DIR:-target}/release; \
+		$(if $(filter %.py,$(PEER)),\
+		tests/scripts/monolith-bench $(PEER) --worker "$$binaries/worker" $(ARGS),\
+		"$$binaries/fleet-bench" $(if $(PEER),--peer $(PEER)) $(ARGS))
 
 .PHONY: model-check
 model-check: ready ## Search the protocol's model for broken invariants (SIZE=small|medium|large)
 	cargo run --release --locked -p sim --bin model-check -- --size $(SIZE)
 
-# The folder of a profile's binaries is its name, but for `dev`.
+# The folder of a profile's binaries is its name, but for `dev`. Each profile is built as its other targets build it:
+# a choice of packages is a choice of features, and another one compiles most dependencies again.
 .PHONY: parity
 parity: ready ## Compare with scikit-learn, SHAP, XGBoost and LightGBM (PROFILE=release: sooner done)
-	cargo build --profile $(PROFILE) --locked -p worker -p producer --bins
+	cargo build --profile $(PROFILE) --locked $(if $(filter dev,$(PROFILE)),--workspace --all-targets,-p worker -p producer -p e2e --bins)
 	binaries=$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(PROFILE)); \
 		tests/scripts/parity --worker "$$binaries/worker" --producer "$$binaries/producer" $(ARGS)
 
