@@ -71,7 +71,8 @@ pub enum Change {
         /// What went wrong.
         fault: Fault,
     },
-    /// The step's message moves to the queue of another class.
+    /// The step's message moves to the queue of another class. Whoever held it is taken for dead, as its lease was over,
+    /// and can commit nothing any more.
     Escalate {
         /// What moves.
         slot: Slot,
@@ -89,7 +90,8 @@ pub enum Change {
         /// How many branches, if its predecessor decided that.
         branches: Option<u32>,
     },
-    /// One branch joins the settled ones. Adding it twice is adding it once.
+    /// One branch joins the settled ones. Adding it twice is adding it once, and if it is said to be lost and not to be,
+    /// it is not: a backend may keep the settled and the successful ones as two sets that only grow.
     Join {
         /// Of which step.
         step: StepName,
@@ -173,9 +175,7 @@ impl Change {
                 ready_at,
             } => {
                 if let Some(work) = item.slot_mut(slot) {
-                    work.state = StepState::Pending;
-                    work.owner = None;
-                    work.lease_until = None;
+                    let_go(work);
                     work.ready_at = Some(*ready_at);
                     work.fault = Some(fault.clone());
                     match charge {
@@ -203,6 +203,7 @@ impl Change {
             }
             Self::Escalate { slot, class } => {
                 if let Some(work) = item.slot_mut(slot) {
+                    let_go(work);
                     work.class = *class;
                     work.deaths = 0;
                 }
@@ -223,9 +224,14 @@ impl Change {
             }
             Self::Join { step, ordinal, lost } => {
                 if let Item::Run(run) = item {
-                    run.done.entry(step.clone()).or_default().insert(*ordinal);
-                    if *lost {
+                    let is_new = run.done.entry(step.clone()).or_default().insert(*ordinal);
+                    if *lost && is_new {
                         run.lost.entry(step.clone()).or_default().insert(*ordinal);
+                    } else if !*lost && let Some(losses) = run.lost.get_mut(step) {
+                        losses.remove(ordinal);
+                        if losses.is_empty() {
+                            run.lost.remove(step);
+                        }
                     }
                 }
             }
@@ -265,6 +271,13 @@ impl Change {
             }
         }
     }
+}
+
+/// Nobody holds it, and it may be claimed.
+fn let_go(work: &mut StepItem) {
+    work.state = StepState::Pending;
+    work.owner = None;
+    work.lease_until = None;
 }
 
 fn settle(work: &mut StepItem, state: StepState, now: Timestamp) {

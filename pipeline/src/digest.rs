@@ -21,16 +21,21 @@ impl Sha256Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of bytes that come in pieces.
+    pub fn of_pieces() -> Pieces {
+        Pieces(Sha256::new())
+    }
+
     /// Reads `source` to its end; the digest and how many bytes there were.
     pub fn of_reader(mut source: impl Read) -> io::Result<(Self, u64)> {
-        let mut hasher = Sha256::new();
+        let mut pieces = Self::of_pieces();
         let mut buffer = vec![0; 256 * 1024];
         let mut size_bytes = 0;
         loop {
             match source.read(&mut buffer) {
-                Ok(0) => return Ok((Self(hasher.finalize().into()), size_bytes)),
+                Ok(0) => return Ok((pieces.finish(), size_bytes)),
                 Ok(n) => {
-                    hasher.update(&buffer[..n]);
+                    pieces.update(&buffer[..n]);
                     size_bytes += n as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -95,6 +100,22 @@ impl fmt::Display for Sha256Digest {
 impl fmt::Debug for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{self}")
+    }
+}
+
+/// A digest in the making: see [`Sha256Digest::of_pieces`].
+#[derive(Debug, Clone)]
+pub struct Pieces(Sha256);
+
+impl Pieces {
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces in their order.
+    pub fn finish(self) -> Sha256Digest {
+        Sha256Digest(self.0.finalize().into())
     }
 }
 

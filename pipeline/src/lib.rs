@@ -8,6 +8,7 @@
 //! It does no I/O, reads no clock, draws no randomness and looks at no environment: all of that comes through
 //! the ports, so that the same code runs in production, in the simulator and in the model checker.
 
+mod address;
 pub mod artifact;
 pub mod change;
 #[cfg(feature = "conformance")]
@@ -18,6 +19,7 @@ mod fault;
 pub mod guard;
 pub mod id;
 pub mod item;
+pub mod log_line;
 mod measured;
 pub mod operate;
 pub mod plan;
@@ -35,6 +37,7 @@ mod text;
 pub mod time;
 pub mod update;
 
+pub use address::{Address, InvalidAddress};
 pub use artifact::{ArtifactKey, ArtifactRef, Manifest};
 pub use digest::Sha256Digest;
 pub use envelope::Envelope;

@@ -24,6 +24,16 @@ pub enum Submitted {
     Conflict(RunItem),
 }
 
+/// Makes the files that a specification names as sources readable to workers, wherever these are: see
+/// [`Sources::offer`](crate::ports::Sources::offer). For whoever read it from a file of this machine, after
+/// [`Spec::anchor`] and before anything depends on the digest.
+pub async fn offer_sources(backend: &Backend, spec: &mut Spec) -> PortResult<()> {
+    for path in spec.source_files() {
+        *path = backend.sources.offer(path).await?;
+    }
+    Ok(())
+}
+
 /// Makes a run of `spec` once, under that id, and sends its first message. `file` holds the specification's canonical
 /// bytes ([`Spec::canonical`]).
 pub async fn submit_spec(

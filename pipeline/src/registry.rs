@@ -38,6 +38,40 @@ pub struct Alias {
     pub reason: String,
 }
 
+/// One position that an alias had, and which earlier one it brought back if it was a roll back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The alias as it was.
+    pub alias: Alias,
+    /// The revision that was brought back.
+    pub restores: Option<u64>,
+}
+
+impl Position {
+    /// The revision of the promotion that it stands for: what a roll back brought back is a promotion.
+    fn promotion(&self) -> u64 {
+        self.restores.unwrap_or(self.alias.revision)
+    }
+
+    /// What a roll back brings back: the promotion before the one that the present position stands for, and that points
+    /// to another version. Its revision and the version; none if there is no such promotion. So a second roll back goes
+    /// one further back, and what was rolled back is never rolled back to.
+    ///
+    /// `positions` are all that the alias had, newest first.
+    pub fn before_present(positions: &[Self]) -> Option<(u64, RunId)> {
+        let present = positions.first()?;
+        let mut at = present.promotion();
+        // The last position before that promotion.
+        while let Some(earlier) = positions.iter().find(|p| p.alias.revision < at) {
+            at = earlier.promotion();
+            if earlier.alias.version != present.alias.version {
+                return Some((at, earlier.alias.version.clone()));
+            }
+        }
+        None
+    }
+}
+
 /// What a deploy step declares; the run's last commit performs it, in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

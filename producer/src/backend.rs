@@ -1,18 +1,9 @@
 //! Which backend to speak to. The only file that names one.
 
-use std::path::PathBuf;
-use std::str::FromStr;
-
+use pipeline::Address;
 use pipeline::ports::{Backend, Host};
 
 use crate::exit::Failure;
-
-/// A backend as people name it: `local:FOLDER`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// One folder on this machine.
-    Local(PathBuf),
-}
 
 /// What a command does to the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,30 +16,8 @@ pub enum Access {
     Create,
 }
 
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("local", "")) => Err("`local:` wants a folder: write for example local:.fleetline".into()),
-            Some(("local", folder)) => Ok(Self::Local(folder.into())),
-            _ => Err(format!(
-                "{text:?} is no backend; write local:FOLDER, for example local:.fleetline"
-            )),
-        }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Local(folder) => write!(f, "local:{}", folder.display()),
-        }
-    }
-}
-
 /// Opens the backend. Only [`Access::Create`] makes one where there is none.
-pub fn open(address: &Address, access: Access, host: &Host) -> Result<Backend, Failure> {
+pub async fn open(address: &Address, access: Access, host: &Host) -> Result<Backend, Failure> {
     match address {
         Address::Local(folder) => {
             if access != Access::Create && !folder.join("fleetline.db").is_file() {
@@ -64,24 +33,38 @@ pub fn open(address: &Address, access: Access, host: &Host) -> Result<Backend, F
             };
             Ok(backend_local::open(folder, &options, host)?.backend)
         }
+        #[cfg(feature = "aws")]
+        Address::Aws { .. } => Ok(open_aws(address, host).await?.backend),
+        #[cfg(not(feature = "aws"))]
+        Address::Aws { .. } => Err(without_aws()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The fleet's things on AWS; none of them need be there.
+#[cfg(feature = "aws")]
+pub async fn open_aws(address: &Address, host: &Host) -> Result<backend_aws::Aws, Failure> {
+    let Address::Aws {
+        name,
+        bucket,
+        account,
+    } = address
+    else {
+        return Err(Failure::Usage(format!(
+            "{address} is not on AWS: name the fleet with --backend aws:NAME or FLEETLINE_BACKEND"
+        )));
+    };
+    let options = backend_aws::Options {
+        name: name.clone(),
+        bucket: bucket.clone(),
+        account: account.clone(),
+        ..backend_aws::Options::default()
+    };
+    Ok(backend_aws::open(&options, host).await?)
+}
 
-    #[test]
-    fn addresses_read_back_and_others_are_explained() {
-        let address: Address = "local:some/folder".parse().expect("an address");
-        assert_eq!(address.to_string(), "local:some/folder");
-        for text in ["", "local", "local:", "aws", "s3://bucket", "/tmp/x"] {
-            assert!(
-                text.parse::<Address>()
-                    .expect_err(text)
-                    .contains("local:.fleetline"),
-                "{text}"
-            );
-        }
-    }
+#[cfg(not(feature = "aws"))]
+fn without_aws() -> Failure {
+    Failure::Usage(
+        "this producer was built without AWS: build it with the feature `aws`, which is on by default".into(),
+    )
 }

@@ -5,7 +5,11 @@ use std::io::IsTerminal as _;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 use pipeline::Timestamp;
 
-use crate::backend::{Access, Address};
+use pipeline::Address;
+
+use crate::backend::Access;
+#[cfg(feature = "aws")]
+use crate::commands::setup;
 use crate::commands::{
     artifacts, cancel, dead_letters, diff, extend, gc, list, logs, models, pause, resume, show, submit,
     unpause, watch, workers,
@@ -46,7 +50,7 @@ Data go to standard output, messages to standard error. With --json there is one
 /// What holds for every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Where the fleet keeps its state: local:FOLDER
+    /// Where the fleet keeps its state: local:FOLDER, or aws:NAME[/BUCKET][@ACCOUNT]
     #[arg(
         long,
         global = true,
@@ -109,6 +113,8 @@ pub enum Command {
     #[command(subcommand)]
     Models(models::Command),
     Gc(gc::Args),
+    #[cfg(feature = "aws")]
+    Setup(setup::Args),
 }
 
 impl Command {
@@ -137,6 +143,8 @@ impl Command {
             Self::DeadLetters(command) => command.access(),
             Self::Models(command) => command.access(),
             Self::Gc(args) => args.access(),
+            #[cfg(feature = "aws")]
+            Self::Setup(_) => Access::Create,
         }
     }
 }

@@ -6,6 +6,8 @@
 pub mod backend;
 pub mod cli;
 pub mod commands;
+#[cfg(feature = "aws")]
+pub mod components;
 pub mod dates;
 pub mod diff;
 pub mod exit;
@@ -56,11 +58,16 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 async fn run(mut cli: cli::Cli) -> Result<Exit, Failure> {
     let host = host::real();
     cli.command.prepare(host.clock.now())?;
-    let backend = backend::open(&cli.global.backend, cli.command.access(), &host)?;
+    let output = render::Output::new(cli.global.json, cli.global.is_coloured());
+    #[cfg(feature = "aws")]
+    if let cli::Command::Setup(args) = cli.command {
+        return commands::setup::perform(&cli.global.backend, &host, output, args).await;
+    }
+    let backend = backend::open(&cli.global.backend, cli.command.access(), &host).await?;
     let session = session::Session {
         backend,
         host,
-        output: render::Output::new(cli.global.json, cli.global.is_coloured()),
+        output,
     };
     commands::perform(&session, cli.command).await
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes sure that what fleetline is built with is here: a C compiler (SQLite is compiled from source), make,
-# git, Rust, and, when asked for `check`, rustfmt and clippy. As root on a system with apt it installs the first
-# three; what it cannot install it names, with the command that does.
+# git, Rust, and, when asked for `check`, rustfmt and clippy; or, when asked for `python`, a Python 3 that can make virtual
+# environments, for the tests' AWS emulator. As root on a system with apt it installs all but Rust; what it cannot
+# install it names, with the command that does.
 #
-#     setup.sh [build|check]
+#     setup.sh [build|check|python]
 set -euo pipefail
 
 purpose=${1:-build}
@@ -16,6 +17,9 @@ fail() {
 }
 
 packages=()
+if [[ $purpose == python ]]; then
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
+fi
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v make >/dev/null || packages+=(make)
 command -v git >/dev/null || packages+=(git)
@@ -41,12 +45,12 @@ oldest=$(printf '%s\n%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)
 [[ $oldest == "$wanted" ]] || fail "Rust $found is too old: fleetline needs $wanted. Run: rustup update stable"
 
 case $purpose in
-    build) ;;
+    build | python) ;;
     check)
         for component in fmt clippy; do
             cargo "$component" --version >/dev/null 2>&1 ||
                 fail "there is no cargo $component. Run: rustup component add rustfmt clippy"
         done
         ;;
-    *) fail "unknown purpose: $purpose (build or check)" ;;
+    *) fail "unknown purpose: $purpose (build, check or python)" ;;
 esac

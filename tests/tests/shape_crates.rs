@@ -65,6 +65,13 @@ const HOUSE: &[Place] = &[
         tests_may_use: &[],
         never: &["axum", "hyper", "clap", "prometheus"],
     },
+    Place {
+        name: "backend-aws",
+        folder: "pipeline/backends/aws",
+        may_use: &["pipeline"],
+        tests_may_use: &[],
+        never: &[STORES[0], STORES[1], "axum", "clap", "prometheus"],
+    },
     // The model moves runs by the contract alone.
     Place {
         name: "sim",
@@ -76,7 +83,7 @@ const HOUSE: &[Place] = &[
     Place {
         name: "worker",
         folder: "worker",
-        may_use: &["backend-local", "ml", "pipeline", "stages"],
+        may_use: &["backend-aws", "backend-local", "ml", "pipeline", "stages"],
         tests_may_use: &["sim"],
         never: &["stateright", "schemars"],
     },
@@ -84,11 +91,10 @@ const HOUSE: &[Place] = &[
     Place {
         name: "producer",
         folder: "producer",
-        may_use: &["backend-local", "pipeline"],
+        may_use: &["backend-aws", "backend-local", "pipeline"],
         tests_may_use: &[],
         never: &[
             "axum",
-            "hyper",
             "prometheus",
             "polars",
             "linfa",
@@ -101,7 +107,15 @@ const HOUSE: &[Place] = &[
     Place {
         name: "e2e",
         folder: "tests",
-        may_use: &["backend-local", "pipeline", "producer", "sim", "stages", "worker"],
+        may_use: &[
+            "backend-aws",
+            "backend-local",
+            "pipeline",
+            "producer",
+            "sim",
+            "stages",
+            "worker",
+        ],
         tests_may_use: &[],
         never: &[],
     },
@@ -181,6 +195,10 @@ fn crates_use_only_whom_they_may() {
 
 /// What `cargo tree` says is linked into a crate, with the features that it has by itself.
 fn linked_into(name: &str) -> BTreeMap<String, String> {
+    linked(name, &[])
+}
+
+fn linked(name: &str, features: &[&str]) -> BTreeMap<String, String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(e2e::repository())
         .args([
@@ -193,6 +211,7 @@ fn linked_into(name: &str) -> BTreeMap<String, String> {
             "none",
         ])
         .args(["--format", "{p}", "--package", name])
+        .args(features)
         .output()
         .expect("cargo runs these tests, so it is here");
     assert!(
@@ -225,6 +244,16 @@ fn nothing_is_linked_in_where_it_must_not_be() {
     }
     // The list above holds something: what a crate does link is found.
     assert!(linked_into("backend-local").contains_key("libsqlite3-sys"));
+}
+
+/// Who has no use for AWS need not carry it about.
+#[test]
+fn a_producer_without_aws_links_nothing_of_it() {
+    let crates = linked("producer", &["--no-default-features"]);
+    for name in ["backend-aws", "aws-config", "hyper", "rustls"] {
+        assert!(!crates.contains_key(name), "{name} is linked");
+    }
+    assert!(linked_into("producer").contains_key("backend-aws"));
 }
 
 #[test]

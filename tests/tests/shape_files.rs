@@ -74,12 +74,6 @@ fn no_file_names_a_host_of_packages() {
 
 const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
 
-/// Paths that a page may speak of although they are not there, and why.
-const NOT_THERE: &[(&str, &str)] = &[(
-    "pipeline/backends/aws",
-    "ARCHITECTURE.md says where the crate will be",
-)];
-
 #[test]
 fn pages_speak_of_paths_that_are_there() {
     let files = files();
@@ -103,11 +97,7 @@ fn pages_speak_of_paths_that_are_there() {
             .find(|(path, _)| path == page)
             .and_then(|(_, text)| text.as_deref());
         for path in paths_in(text.unwrap_or_else(|| panic!("there is no {page}"))) {
-            let is_excused = NOT_THERE.iter().any(|(excused, _)| *excused == path);
-            assert!(
-                is_there(&path) || is_excused,
-                "{page} speaks of {path}, which is not there"
-            );
+            assert!(is_there(&path), "{page} speaks of {path}, which is not there");
             checked += 1;
         }
     }
@@ -115,12 +105,6 @@ fn pages_speak_of_paths_that_are_there() {
         checked > 20,
         "only {checked} paths were found in the pages: this test would hold nothing"
     );
-    for (path, why) in NOT_THERE {
-        assert!(
-            !is_there(path),
-            "{path} is there now, so it needs no excuse ({why})"
-        );
-    }
 }
 
 /// Code-formatted paths with a slash and without a gap to be filled in, and the targets of links within the repository.

@@ -1,25 +1,42 @@
 //! The choice of a backend: the only file of this crate that names one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use pipeline::WorkerId;
 use pipeline::ports::{Backend, Host, PortResult};
+use pipeline::{Address, WorkerId};
 
-use crate::config::{BackendChoice, Durability, Settings};
+use crate::config::{Durability, Settings};
+use crate::metrics::{Metrics, metered};
+use crate::worker::Rhythm;
 
 /// A backend that was opened.
 pub struct Opened {
-    /// Its ports.
+    /// Its ports. What they ask for is counted.
     pub backend: Backend,
-    /// Where this process writes its log besides standard error, so that people find it by run; none where logs are
-    /// collected from standard error.
-    pub log_file: Option<PathBuf>,
+    /// Where this process writes its log besides standard error, so that people find it by run.
+    pub log: LogPlace,
+    /// How often it is asked what.
+    pub rhythm: Rhythm,
+}
+
+/// Where people find what a process logged about a run.
+pub enum LogPlace {
+    /// In this file, which the backend reads.
+    File(PathBuf),
+    /// Where [`pipeline::ports::Fleet::store_logs`] puts it.
+    Stored,
 }
 
 /// Opens the backend that the settings name.
-pub fn open(settings: &Settings, worker: &WorkerId, host: &Host) -> PortResult<Opened> {
+pub async fn open(
+    settings: &Settings,
+    worker: &WorkerId,
+    host: &Host,
+    metrics: &Arc<Metrics>,
+) -> PortResult<Opened> {
     match &settings.backend {
-        BackendChoice::Local(folder) => {
+        Address::Local(folder) => {
             let durability = match settings.durability {
                 Durability::Full => backend_local::Durability::Full,
                 Durability::Normal => backend_local::Durability::Normal,
@@ -32,9 +49,40 @@ pub fn open(settings: &Settings, worker: &WorkerId, host: &Host) -> PortResult<O
             let local = backend_local::open(folder, &options, host)?;
             let log_file = local.log_folder.join(format!("{worker}.jsonl"));
             Ok(Opened {
-                backend: local.backend,
-                log_file: Some(log_file),
+                backend: metered(local.backend, metrics),
+                log: LogPlace::File(log_file),
+                rhythm: Rhythm::NEAR,
             })
         }
+        Address::Aws {
+            name,
+            bucket,
+            account,
+        } => {
+            let options = backend_aws::Options {
+                name: name.clone(),
+                bucket: bucket.clone(),
+                account: account.clone(),
+                source_buckets: settings.source_buckets.clone(),
+                // Requests are what is paid for and throttled, so they are counted instead of the calls that make them.
+                observer: Some(Arc::new(Requests(Arc::clone(metrics)))),
+                ..backend_aws::Options::default()
+            };
+            Ok(Opened {
+                backend: backend_aws::open(&options, host).await?.backend,
+                log: LogPlace::Stored,
+                rhythm: Rhythm::FAR,
+            })
+        }
+    }
+}
+
+/// Counts requests to AWS.
+#[derive(Debug)]
+struct Requests(Arc<Metrics>);
+
+impl backend_aws::Observer for Requests {
+    fn request(&self, service: &str, operation: &str, status: Option<u16>) {
+        self.0.request(service, operation, status);
     }
 }

@@ -11,39 +11,37 @@ use crate::drain::Phase;
 use crate::http::Obstacle;
 use crate::worker::Worker;
 
-/// How often pauses are looked at, and so how soon a pause or its end is heeded.
-const PAUSES_EVERY: Duration = Duration::from_secs(1);
-/// How often a process says that it is there; it is taken for gone after three times that.
-const PRESENCE_EVERY: Duration = Duration::from_secs(10);
-/// How often queue gauges are read.
-const GAUGES_EVERY: Duration = Duration::from_secs(5);
-/// How often the clock is compared with the backend's.
-const CLOCK_EVERY: Duration = Duration::from_secs(30);
+/// How long a line may be known to nobody else, where lines are stored by requests.
+const STORE_LOGS_EVERY: Duration = Duration::from_secs(5);
 /// The most runs that one round of the sweeper looks at.
 const SWEEP_BATCH: usize = 100;
 
 /// Starts all of it. Everything ends when the process drains.
 pub fn start(worker: &Arc<Worker>, queues: &[QueueName], sweep_every: Duration) {
     let queues: Arc<[QueueName]> = queues.into();
+    let rhythm = worker.timing.rhythm;
     every(
         worker,
         sweep_every,
         true,
         |worker| async move { sweep(&worker).await },
     );
-    every(worker, PAUSES_EVERY, false, |worker| async move {
+    every(worker, rhythm.pauses, false, |worker| async move {
         read_pauses(&worker).await
     });
-    every(worker, CLOCK_EVERY, true, |worker| async move {
+    every(worker, rhythm.clock, true, |worker| async move {
         check_clock(&worker).await
     });
     let since = worker.host.clock.now();
     let consumed = queues.clone();
-    every(worker, PRESENCE_EVERY, false, move |worker| {
+    every(worker, rhythm.presence, false, move |worker| {
         let consumed = consumed.clone();
         async move { announce(&worker, &consumed, since).await }
     });
-    every(worker, GAUGES_EVERY, true, move |worker| {
+    every(worker, STORE_LOGS_EVERY, false, |worker| async move {
+        store_logs(&worker).await
+    });
+    every(worker, rhythm.gauges, true, move |worker| {
         let queues = queues.clone();
         async move { read_gauges(&worker, &queues).await }
     });
@@ -76,6 +74,14 @@ fn every<F>(
             }
         }
     }));
+}
+
+/// Sends what was logged about runs, if it is not written where people find it.
+pub async fn store_logs(worker: &Worker) {
+    if let Some(logs) = &worker.logs {
+        let now = worker.host.clock.now();
+        logs.store(&*worker.backend.fleet, &worker.id, now).await;
+    }
 }
 
 async fn sweep(worker: &Worker) {
@@ -165,7 +171,7 @@ async fn announce(worker: &Worker, queues: &[QueueName], since: Timestamp) {
         queues: queues.iter().map(ToString::to_string).collect(),
         version: worker.version.clone(),
         since,
-        expires_at: worker.host.clock.now().plus(PRESENCE_EVERY * 3),
+        expires_at: worker.host.clock.now().plus(worker.timing.rhythm.presence * 3),
     };
     if let Err(e) = worker.backend.fleet.announce(&presence).await {
         tracing::debug!("cannot announce this worker: {e}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::ports::{Backend, Host, PortError};
-use pipeline::spec::Kind;
+use pipeline::spec::{Kind, Weight};
 use pipeline::{MemoryClass, QueueName, StageName, WorkerId};
 use tokio::sync::{Semaphore, watch};
 
@@ -13,14 +13,18 @@ use crate::background;
 use crate::config::Settings;
 use crate::drain::{Drain, Phase};
 use crate::http::{Endpoint, EndpointError, Obstacle, Readiness};
-use crate::metrics::{Metrics, metered};
+use crate::metrics::Metrics;
 use crate::moments::Moments;
 use crate::pool;
 use crate::scratch::ScratchRoot;
-use crate::worker::{Capacity, Gate, ProgressSink, Specs, Timing, Worker};
+use crate::telemetry::Gathered;
+use crate::worker::{Capacity, Gate, ProgressSink, Rhythm, Specs, Timing, Worker};
 
 /// How much of the drain's time is kept for interrupting and for releasing what was interrupted.
 const LAST_PART: Duration = Duration::from_secs(10);
+
+/// How long a pool may receive that shares its permits with others.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +52,12 @@ pub enum StartError {
 pub fn build(
     settings: &Settings,
     id: WorkerId,
-    backend: Backend,
+    (backend, rhythm): (Backend, Rhythm),
     host: Host,
+    metrics: Arc<Metrics>,
+    logs: Option<Gathered>,
     progress: Option<ProgressSink>,
 ) -> Result<Arc<Worker>, StartError> {
-    let metrics = Arc::new(Metrics::new());
     let scratch = ScratchRoot::new(settings.scratch.clone()).map_err(|source| StartError::Scratch {
         path: settings.scratch.clone(),
         source,
@@ -60,7 +65,7 @@ pub fn build(
     Ok(Arc::new(Worker {
         id,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        backend: metered(backend, &metrics),
+        backend,
         host,
         readiness: Arc::new(Readiness::new()),
         metrics,
@@ -76,7 +81,7 @@ pub fn build(
             lease: settings.lease,
             retry_base: (settings.lease / 30).max(Duration::from_millis(50)),
             retry_cap: Duration::from_secs(300),
-            poll: Duration::from_secs(1),
+            rhythm,
         },
         specs: Specs::default(),
         moments: settings
@@ -87,6 +92,7 @@ pub fn build(
             .map_err(StartError::Moment)?,
         scratch,
         children: true,
+        logs,
         progress,
     }))
 }
@@ -125,6 +131,7 @@ impl Running {
         // The senders are the pools: when the last one ends, the count is zero.
         let _ = self.open_pools.wait_for(|n| *n == 0).await;
         worker.scratch.remove_idle();
+        background::store_logs(worker).await;
         if let Err(e) = worker.backend.fleet.leave(&worker.id).await {
             tracing::debug!("cannot say that this worker leaves: {e}");
         }
@@ -164,11 +171,21 @@ pub async fn start(
     background::start(worker, &names, settings.sweep_interval);
     let (sender, open_pools) = watch::channel(queues.len());
     let sender = Arc::new(sender);
+    // Heavy pools hold a permit while they receive, and share their permits: where the backend cannot tell whether there is
+    // something to be received, they take turns, and an idle one must not keep the others waiting for a long poll.
+    let heavy = queues
+        .iter()
+        .filter(|(_, kind)| kind.weight == Weight::Heavy)
+        .count();
     for (queue, kind) in queues {
+        let poll = match kind.weight {
+            Weight::Heavy if heavy > 1 => worker.timing.rhythm.poll.min(TURN),
+            Weight::Heavy | Weight::Light => worker.timing.rhythm.poll,
+        };
         let (worker, sender) = (worker.clone(), sender.clone());
         let spawn = worker.host.spawn.clone();
         spawn.spawn(Box::pin(async move {
-            pool::consume(worker, queue, kind).await;
+            pool::consume(worker, queue, kind, poll).await;
             sender.send_modify(|n| *n -= 1);
         }));
     }

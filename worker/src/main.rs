@@ -9,8 +9,9 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use pipeline::ports::Host;
 use pipeline::spec::{CATALOGUE, Kind, kind};
-use pipeline::{MemoryClass, WorkerId};
+use pipeline::{MemoryClass, WorkerId, operate};
 use worker::config::{self, ConfigArgs, Mode, Settings};
+use worker::metrics::Metrics;
 use worker::predict::{self, PredictArgs};
 use worker::run::{self, Progress, Report, RunArgs};
 use worker::spec::SpecCommand;
@@ -180,7 +181,7 @@ async fn pool(stages: Vec<String>, classes: Vec<MemoryClass>, config: ConfigArgs
             "none of these stages is deployed in these classes",
         ));
     }
-    let worker = build(&settings, None, true)?;
+    let worker = build(&settings, None, true).await?;
     fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
     let names: Vec<String> = queues.iter().map(|(queue, _)| queue.to_string()).collect();
     let running = fleet::start(&worker, queues, &settings)
@@ -195,7 +196,10 @@ async fn pool(stages: Vec<String>, classes: Vec<MemoryClass>, config: ConfigArgs
 async fn predict_file(args: PredictArgs, config: ConfigArgs) -> Result<u8, Failure> {
     let settings = config::load(config, Mode::Run).map_err(Failure::usage)?;
     let host = host::real_host(settings.test_clock_offset_ms);
-    let opened = backend::open(&settings, &worker_id(&settings, &host), &host).map_err(Failure::other)?;
+    let id = worker_id(&settings, &host);
+    let opened = backend::open(&settings, &id, &host, &Arc::default())
+        .await
+        .map_err(Failure::other)?;
     let predicted = predict::predict(&opened.backend, &host, &settings.scratch, &args)
         .await
         .map_err(|e| Failure {
@@ -234,21 +238,25 @@ fn named_stages(names: &[String], allows_test_stages: bool) -> Result<Vec<&'stat
 }
 
 /// Opens the backend and puts the worker together; also sets up logging, which wants to know both.
-fn build(
+async fn build(
     settings: &Settings,
     progress: Option<ProgressSink>,
     shows_log: bool,
 ) -> Result<Arc<Worker>, Failure> {
     let host = host::real_host(settings.test_clock_offset_ms);
     let id = worker_id(settings, &host);
-    let opened = backend::open(settings, &id, &host).map_err(Failure::other)?;
+    let metrics = Arc::new(Metrics::new());
+    let opened = backend::open(settings, &id, &host, &metrics)
+        .await
+        .map_err(Failure::other)?;
     let log = if shows_log {
         Some(settings.log_format)
     } else {
         None
     };
-    telemetry::init(log, &settings.log, opened.log_file.as_deref()).map_err(Failure::other)?;
-    fleet::build(settings, id, opened.backend, host, progress).map_err(Failure::other)
+    let gathered = telemetry::init(log, &settings.log, &opened.log).map_err(Failure::other)?;
+    let backend = (opened.backend, opened.rhythm);
+    fleet::build(settings, id, backend, host, metrics, gathered, progress).map_err(Failure::other)
 }
 
 fn worker_id(settings: &Settings, host: &Host) -> WorkerId {
@@ -264,18 +272,21 @@ async fn run_one(args: RunArgs, config: ConfigArgs) -> Result<u8, Failure> {
         code: e.exit_code(),
         message: e.to_string(),
     };
-    let spec = run::load(&args, settings.test_stages).map_err(refused)?;
+    let mut spec = run::load(&args, settings.test_stages).map_err(refused)?;
     // Data that lies beside its specification needs no setting.
     settings.source_folders.push(args.folder());
     let progress = Progress::new(args.json);
     // Log lines would tear the progress bars apart; they go to the worker's log file.
-    let worker = build(&settings, Some(progress.sink()), false)?;
+    let worker = build(&settings, Some(progress.sink()), false).await?;
     fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
     // A pool waits until its clock is set; a person who waits for one run wants to be told.
     background::check_clock(&worker).await;
     if let Some(why) = worker.gate.shut() {
         return Err(Failure::other(why));
     }
+    operate::offer_sources(&worker.backend, &mut spec)
+        .await
+        .map_err(Failure::other)?;
     let queues = fleet::queues_of(&run::stages_of(&spec), &[]);
     let running = fleet::start(&worker, queues, &settings)
         .await

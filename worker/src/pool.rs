@@ -21,8 +21,12 @@ struct Permit {
     _memory: Option<OwnedSemaphorePermit>,
 }
 
-/// Consumes `queue` until the process drains, then waits for what is under way.
-pub async fn consume(worker: Arc<Worker>, queue: QueueName, kind: &'static Kind) {
+/// A receive that waits longer than this is cut short by a drain. What it would have received at that moment is hidden
+/// until its visibility ends, so it is not done where waiting costs nothing.
+const SHORT_POLL: Duration = Duration::from_secs(1);
+
+/// Consumes `queue` until the process drains, then waits for what is under way. One receive waits for `poll`.
+pub async fn consume(worker: Arc<Worker>, queue: QueueName, kind: &'static Kind, poll: Duration) {
     let slots = match kind.weight {
         Weight::Light => Arc::new(Semaphore::new(worker.capacity.light)),
         Weight::Heavy => worker.capacity.heavy.clone(),
@@ -33,18 +37,21 @@ pub async fn consume(worker: Arc<Worker>, queue: QueueName, kind: &'static Kind)
         let permits = tokio::select! {
             biased;
             () = worker.drain.reached(Phase::Draining) => break,
-            permits = next_permits(&worker, &queue, kind, &slots) => permits,
+            permits = next_permits(&worker, &queue, kind, poll, &slots) => permits,
         };
-        let received = worker
+        let receive = worker
             .backend
             .queue
-            .receive(
-                &queue,
-                permits.len(),
-                worker.timing.visibility(),
-                worker.timing.poll,
-            )
-            .await;
+            .receive(&queue, permits.len(), worker.timing.visibility(), poll);
+        let received = if poll > SHORT_POLL {
+            tokio::select! {
+                biased;
+                () = worker.drain.reached(Phase::Draining) => break,
+                received = receive => received,
+            }
+        } else {
+            receive.await
+        };
         let deliveries = match received {
             Ok(deliveries) => {
                 failures = 0;
@@ -100,12 +107,13 @@ async fn next_permits(
     worker: &Worker,
     queue: &QueueName,
     kind: &Kind,
+    poll: Duration,
     slots: &Arc<Semaphore>,
 ) -> Vec<Permit> {
     worker.gate.opened(&queue.stage).await;
     // Takes nothing, so it can be cut short by a drain; and heavy pools share their permits: an idle one must not hold
     // any while another has work.
-    while !worker.backend.queue.ready(queue, worker.timing.poll).await {}
+    while !worker.backend.queue.ready(queue, poll).await {}
     const CLOSED: &str = "the semaphores are never closed";
     let memory_mib = match kind.weight {
         Weight::Light => None,

@@ -4,14 +4,16 @@
 //! the spans around it. Fields that say what a line is about have fixed names: `run.id`, `step`, `stage`, `branch`,
 //! `attempt`, `duration_ms`. No line holds a cell's value.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use pipeline::Timestamp;
+use pipeline::ports::Fleet;
+use pipeline::{RunId, Timestamp, WorkerId};
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
@@ -21,6 +23,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use crate::backend::LogPlace;
 use crate::config::{LogFilter, LogFormat};
 
 /// Why there are no logs.
@@ -40,12 +43,18 @@ pub enum TelemetryError {
 }
 
 /// Sets up the logs of this process, once: to standard error as `format` says (not at all if there is none, because
-/// progress is shown there), and as JSON lines to the end of `file` if there is one. Panics become log lines too.
+/// progress is shown there), and as JSON lines where people find them by run. Panics become log lines too.
+///
+/// What is to be stored gathers in the answer, for its owner to send.
 pub fn init(
     format: Option<LogFormat>,
     filter: &LogFilter,
-    file: Option<&Path>,
-) -> Result<(), TelemetryError> {
+    place: &LogPlace,
+) -> Result<Option<Gathered>, TelemetryError> {
+    let (file, gathered) = match place {
+        LogPlace::File(path) => (Some(path), None),
+        LogPlace::Stored => (None, Some(Gathered::default())),
+    };
     let is_terminal = io::stderr().is_terminal();
     let is_text = match format {
         Some(LogFormat::Auto) => is_terminal,
@@ -59,13 +68,15 @@ pub fn init(
             .with_target(false)
     });
     let json = (!is_text && format.is_some()).then(|| JsonLines::new(io::stderr()));
-    let file = file.map(open).transpose()?.map(JsonLines::new);
+    let file = file.map(|path| open(path)).transpose()?.map(JsonLines::new);
+    let stored = gathered.clone().map(JsonLines::new);
     // The innermost layer's filter would hold for all of them; this one is global on purpose.
     tracing_subscriber::registry()
         .with(filter.targets())
         .with(text)
         .with(json)
         .with(file)
+        .with(stored)
         .try_init()?;
     std::panic::set_hook(Box::new(|panic| {
         let at = panic
@@ -73,7 +84,56 @@ pub fn init(
             .map_or_else(|| "somewhere".to_owned(), ToString::to_string);
         tracing::error!(at, "panicked: {}", panic.payload_as_str().unwrap_or("no message"));
     }));
-    Ok(())
+    Ok(gathered)
+}
+
+/// Lines by the run that they are about, until they are stored. Lines about no run are for standard error only.
+#[derive(Debug, Clone, Default)]
+pub struct Gathered(Arc<Mutex<BTreeMap<RunId, String>>>);
+
+impl Gathered {
+    /// More than this of one run are not kept between two sendings: what floods a log is not worth the memory.
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+    /// Sends what has gathered. What cannot be sent is kept for the next time.
+    pub async fn store(&self, fleet: &dyn Fleet, worker: &WorkerId, now: Timestamp) {
+        let gathered = std::mem::take(&mut *self.lock());
+        for (run, lines) in gathered {
+            if let Err(e) = fleet.store_logs(worker, &run, &lines, now).await {
+                tracing::debug!("cannot store logs: {e}");
+                let mut gathered = self.lock();
+                let later = gathered.entry(run).or_default();
+                *later = lines + later;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RunId, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Gathered {
+    /// One line a call: see [`JsonLines`].
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        #[derive(serde::Deserialize)]
+        struct About {
+            #[serde(rename = "run.id")]
+            run: RunId,
+        }
+        if let (Ok(About { run }), Ok(text)) = (serde_json::from_slice(line), std::str::from_utf8(line)) {
+            let mut gathered = self.lock();
+            let lines = gathered.entry(run).or_default();
+            if lines.len() + text.len() <= Self::MOST_BYTES {
+                lines.push_str(text);
+            }
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn open(path: &Path) -> Result<File, TelemetryError> {

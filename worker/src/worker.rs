@@ -15,6 +15,7 @@ use crate::http::Readiness;
 use crate::metrics::Metrics;
 use crate::moments::Moments;
 use crate::scratch::ScratchRoot;
+use crate::telemetry::Gathered;
 
 /// One process of the fleet, as its tasks see it.
 pub struct Worker {
@@ -46,6 +47,8 @@ pub struct Worker {
     pub scratch: ScratchRoot,
     /// True if heavy stages run in processes of their own, as they should; false under simulation.
     pub children: bool,
+    /// What was logged about runs and is to be stored, where the backend has no better place for it.
+    pub logs: Option<Gathered>,
     /// Who wants to know how far a stage is.
     pub progress: Option<ProgressSink>,
 }
@@ -62,8 +65,43 @@ pub struct Timing {
     pub retry_base: Duration,
     /// The bound of the longest pause after a passing failure.
     pub retry_cap: Duration,
+    /// How often the backend is asked other things.
+    pub rhythm: Rhythm,
+}
+
+/// How often a process asks the backend what, besides its work.
+#[derive(Debug, Clone, Copy)]
+pub struct Rhythm {
     /// How long one receive waits for a message.
     pub poll: Duration,
+    /// How often pauses are looked at, and so how soon a pause or its end is heeded.
+    pub pauses: Duration,
+    /// How often a process says that it is there; it is taken for gone after three times that.
+    pub presence: Duration,
+    /// How often queue gauges are read.
+    pub gauges: Duration,
+    /// How often the clock is compared with the backend's.
+    pub clock: Duration,
+}
+
+impl Rhythm {
+    /// Of a backend on this machine: asking costs next to nothing.
+    pub const NEAR: Self = Self {
+        poll: Duration::from_secs(1),
+        pauses: Duration::from_secs(1),
+        presence: Duration::from_secs(10),
+        gauges: Duration::from_secs(5),
+        clock: Duration::from_secs(30),
+    };
+    /// Of a backend that is asked by requests, each of which is paid for: nothing is asked more often than a queue that is
+    /// empty, which answers after the longest poll.
+    pub const FAR: Self = Self {
+        poll: Duration::from_secs(20),
+        pauses: Duration::from_secs(20),
+        presence: Duration::from_secs(60),
+        gauges: Duration::from_secs(60),
+        clock: Duration::from_secs(60),
+    };
 }
 
 impl Timing {

@@ -10,7 +10,7 @@ use pipeline::stage::{Assignment, Found, ModelNeed, Needs, Outcome, Read, Stage,
 use pipeline::{RunId, Sha256Digest, StageName, StepName, WorkerId};
 use worker::config::{Layer, Machine, Mode, resolve};
 use worker::found;
-use worker::worker::Worker;
+use worker::worker::{Rhythm, Worker};
 use worker::{fleet, host};
 
 /// A stage that needs what it is told.
@@ -72,7 +72,8 @@ fn worker(folder: &Path) -> Arc<Worker> {
     };
     let local = backend_local::open(&folder.join("fleet"), &options, &host).expect("opens");
     let id = WorkerId::new("w").expect("valid");
-    fleet::build(&settings, id, local.backend, host, None).expect("builds")
+    let backend = (local.backend, Rhythm::NEAR);
+    fleet::build(&settings, id, backend, host, Arc::default(), None, None).expect("builds")
 }
 
 #[tokio::test]

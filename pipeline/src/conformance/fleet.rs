@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::World;
-use crate::id::{StageName, WorkerId};
+use crate::id::{RunId, StageName, WorkerId};
 use crate::ports::{Pause, Presence};
 use crate::time::Timestamp;
 
@@ -82,6 +82,37 @@ pub async fn a_pause_lasts_until_it_is_ended(world: &World) {
         !fleet.unpause(&stage).await.expect("answered"),
         "it was ended before"
     );
+}
+
+/// By run and step, oldest first, whoever wrote them.
+pub async fn stored_logs_are_read_by_run_and_step(world: &World) {
+    let fleet = &world.backend.fleet;
+    let (run, other) = (world.run_id(), world.run_id());
+    let line = |run: &RunId, step: &str, at: u32| {
+        format!(
+            r#"{{"timestamp":"2026-11-25T00:00:0{at}Z","message":"Käse","run.id":"{run}","step":"{step}"}}"#
+        )
+    };
+    let worker = |name: &str| WorkerId::new(world.unique(name)).expect("made of valid parts");
+    let store = async |worker: &WorkerId, run: &RunId, lines: &[String]| {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let now = world.host.clock.now();
+        fleet.store_logs(worker, run, &text, now).await.expect("stored");
+    };
+    let (one, two) = (worker("one"), worker("two"));
+    store(&one, &run, &[line(&run, "first", 1), line(&run, "first", 4)]).await;
+    store(&two, &run, &[line(&run, "last", 3)]).await;
+    store(&one, &run, &[line(&run, "last", 5)]).await;
+    store(&two, &other, &[line(&other, "first", 2)]).await;
+    let read = async |step: Option<&str>, max| {
+        let step = step.map(super::step);
+        fleet.read_logs(&run, step.as_ref(), max).await.expect("read")
+    };
+    let [l1, l3, l4, l5] =
+        [("first", 1), ("last", 3), ("first", 4), ("last", 5)].map(|(s, at)| line(&run, s, at));
+    assert_eq!(read(None, 10).await, [l1.clone(), l3, l4.clone(), l5.clone()]);
+    assert_eq!(read(Some("first"), 10).await, [l1, l4]);
+    assert_eq!(read(None, 1).await, [l5]);
 }
 
 /// Of a run that nobody wrote about.

@@ -52,7 +52,7 @@ pub struct World {
 }
 
 /// See [`World::put_source`].
-pub type PutSource = for<'a> fn(&'a World, &'a str, &'a [u8]) -> BoxFuture<'a, String>;
+pub type PutSource = Box<dyn for<'a> Fn(&'a World, &'a str, &'a [u8]) -> BoxFuture<'a, String> + Send + Sync>;
 
 impl World {
     /// A text that nobody else uses.
@@ -242,12 +242,14 @@ macro_rules! conformance_tests {
             a_worker_is_there_until_it_expires
             a_worker_that_left_is_gone
             a_pause_lasts_until_it_is_ended
+            stored_logs_are_read_by_run_and_step
             no_logs_are_no_error
         );
     };
     (@sources $with_world:path) => {
         $crate::conformance_tests!(@cases $with_world, sources:
             a_file_is_found_with_its_digest
+            files_of_this_machine_are_offered
             a_glob_names_files_in_the_order_of_their_names
             a_source_that_is_missing_is_not_found
             web_addresses_are_refused

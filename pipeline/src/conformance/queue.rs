@@ -292,7 +292,12 @@ pub async fn depth_counts_each_message_once(world: &World) {
         "the oldest visible message waits for {oldest:?}"
     );
     queue.release(held.receipt, LONG).await.expect("released");
-    world.eventually((2, 0, 2, 1), counts).await;
+    // Whether what was given back with a delay counts as delayed or as in flight still is the backend's.
+    let counts = async || {
+        let (visible, in_flight, delayed, dead) = counts().await;
+        (visible, in_flight + delayed, dead)
+    };
+    world.eventually((2, 2, 1), counts).await;
 }
 
 /// A receiver that waits hears of a message at once, not at its next look.

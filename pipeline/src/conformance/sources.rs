@@ -1,7 +1,6 @@
 //! What [`Sources`](crate::ports::Sources) promises.
 
 use super::World;
-use crate::digest::Sha256Digest;
 use crate::ports::ErrorKind;
 
 async fn put(world: &World, name: &str, bytes: &[u8]) -> String {
@@ -13,13 +12,12 @@ async fn refused(world: &World, uri: &str, kind: ErrorKind) {
     assert_eq!(error.kind(), kind, "{uri}: {error}");
 }
 
-/// And comes as it is.
+/// And comes as it is. What it is named by stays the same for as long as it does, and no longer.
 pub async fn a_file_is_found_with_its_digest(world: &World) {
     let uri = put(world, &format!("{}.csv", world.unique("one")), b"a,b\n1,2\n").await;
     let found = world.backend.sources.find(&uri).await.expect("found");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].uri, uri);
-    assert_eq!(found[0].sha256, Sha256Digest::of(b"a,b\n1,2\n"));
     assert_eq!(found[0].size_bytes, 8);
     let folder = world.scratch.join(world.unique("fetched"));
     let path = world
@@ -29,6 +27,41 @@ pub async fn a_file_is_found_with_its_digest(world: &World) {
         .await
         .expect("fetched");
     assert_eq!(std::fs::read(path).expect("readable"), b"a,b\n1,2\n");
+    let again = world.backend.sources.find(&uri).await.expect("found again");
+    assert_eq!(again, found);
+    let other = put(world, uri.rsplit('/').next().unwrap_or_default(), b"a,b\n1,3\n").await;
+    let changed = world.backend.sources.find(&other).await.expect("found");
+    assert_ne!(changed[0].sha256, found[0].sha256);
+}
+
+/// One or many, and however often.
+pub async fn files_of_this_machine_are_offered(world: &World) {
+    let folder = world.scratch.join(world.unique("offered"));
+    std::fs::create_dir(&folder).expect("made");
+    for part in ["a", "b"] {
+        std::fs::write(folder.join(format!("{part}.csv")), part).expect("written");
+    }
+    std::fs::write(folder.join("c.json"), "{}").expect("written");
+    let sources = &world.backend.sources;
+    let read = async |uri: &str| {
+        let mut texts = Vec::new();
+        for object in sources.find(uri).await.expect("found") {
+            let path = sources
+                .fetch(&object, &world.scratch.join(world.unique("fetched")))
+                .await;
+            texts.push(std::fs::read_to_string(path.expect("fetched")).expect("readable"));
+        }
+        texts
+    };
+    let text = |path: std::path::PathBuf| path.to_str().expect("a text").to_owned();
+    let one = text(folder.join("b.csv"));
+    let offered = sources.offer(&one).await.expect("offered");
+    assert_eq!(read(&offered).await, ["b"]);
+    assert_eq!(sources.offer(&one).await.expect("offered again"), offered);
+    let many = text(folder.join("*.csv"));
+    let offered = sources.offer(&many).await.expect("offered");
+    assert_eq!(read(&offered).await, ["a", "b"]);
+    assert_eq!(sources.offer(&many).await.expect("offered again"), offered);
 }
 
 /// Whatever the order in which they were made.

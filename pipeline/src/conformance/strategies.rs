@@ -207,6 +207,18 @@ fn sets() -> impl Strategy<Value = BTreeMap<StepName, BTreeSet<u32>>> {
     option::of(ordinals()).prop_map(|set| set.map(|set| (step("b"), set)).into_iter().collect())
 }
 
+/// Only what is settled can be lost.
+fn losses(
+    done: &BTreeMap<StepName, BTreeSet<u32>>,
+    mut lost: BTreeMap<StepName, BTreeSet<u32>>,
+) -> BTreeMap<StepName, BTreeSet<u32>> {
+    lost.retain(|step, lost| {
+        lost.retain(|n| done.get(step).is_some_and(|done| done.contains(n)));
+        !lost.is_empty()
+    });
+    lost
+}
+
 /// Steps `a`, `b` and `c`, of which `b` may be fanned out.
 fn run_item() -> impl Strategy<Value = RunItem> {
     let fan = option::of((option::of(1..4u32), 1..4u32));
@@ -227,6 +239,7 @@ fn run_item() -> impl Strategy<Value = RunItem> {
     )
         .prop_map(
             |(works, fan, status, max, (done, lost), (reason, ended_at, next_check, deadline))| {
+                let lost = losses(&done, lost);
                 let names: Vec<StepName> = STEPS.map(step).to_vec();
                 let mut steps: BTreeMap<StepName, StepItem> = names.iter().cloned().zip(works).collect();
                 for pair in names.windows(2) {

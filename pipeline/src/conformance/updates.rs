@@ -122,10 +122,12 @@ pub async fn every_guard_holds_and_refuses(world: &World) {
         Guard::TooFewSucceeded(step("fan")),
         Guard::LeaseOver(Slot::Step(step("fan")), Timestamp(0)),
         Guard::PredecessorCommitted(step("first"), None),
+        Guard::NotFanned(step("first")),
     ];
     let on_neither = [
         Guard::PredecessorCommitted(step("fan"), None),
         Guard::PredecessorCommitted(step("last"), Some(step("fan"))),
+        Guard::NotFanned(step("fan")),
         Guard::NotSettled(Slot::Branch),
         Guard::NotSettled(Slot::Step(step("none"))),
         Guard::DoneFull(step("first")),
@@ -175,6 +177,7 @@ fn is_never(guard: &Guard) -> bool {
         Guard::DoneFull(step) | Guard::EnoughSucceeded(step) | Guard::TooFewSucceeded(step) => {
             step.as_str() != "fan"
         }
+        Guard::NotFanned(step) => step.as_str() == "fan",
         Guard::OwnerIs(_, owner) => owner.as_str() == "owner-2",
         _ => false,
     }

@@ -28,6 +28,10 @@ pub trait Fleet: Send + Sync {
     /// All pauses.
     async fn pauses(&self) -> PortResult<Vec<Pause>>;
 
+    /// Keeps what a worker logged about a run, one JSON object a line, for [`Fleet::read_logs`].
+    async fn store_logs(&self, worker: &WorkerId, run: &RunId, lines: &str, now: Timestamp)
+    -> PortResult<()>;
+
     /// The newest `max` log lines (JSON objects, as workers wrote them) about a run, or about one step of it, oldest
     /// first.
     async fn read_logs(&self, run: &RunId, step: Option<&StepName>, max: usize) -> PortResult<Vec<String>>;

@@ -137,9 +137,9 @@ impl Receipt {
 pub struct Depth {
     /// Ready to be received.
     pub visible: u64,
-    /// Delivered and neither acknowledged nor given back.
+    /// Delivered and neither acknowledged nor given back; on some backends also what was given back with a delay.
     pub in_flight: u64,
-    /// Sent or given back with a delay that is not over.
+    /// Sent with a delay that is not over. Some backends count those here, too, that were given back with one.
     pub delayed: u64,
     /// Dead letters of this queue.
     pub dead: u64,

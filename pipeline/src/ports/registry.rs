@@ -27,8 +27,8 @@ pub trait Registry: Send + Sync {
     async fn history(&self, model: &ModelName, alias: &AliasName) -> PortResult<Vec<Alias>>;
 
     /// Moves the alias to the position before the present one, if it is still at revision `expected`. Repeated, it goes
-    /// further back, and never returns to what was rolled back: a backend stores which revision each position
-    /// restores.
+    /// further back, and never returns to what was rolled back: see
+    /// [`Position::before_present`](crate::registry::Position::before_present).
     async fn roll_back(
         &self,
         model: &ModelName,

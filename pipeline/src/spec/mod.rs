@@ -313,20 +313,24 @@ impl Spec {
     /// the specification was read from, wherever the run is worked on. URIs (`s3://…`) stay. Whoever reads a
     /// specification from a file calls it, before anything depends on the digest.
     pub fn anchor(&mut self, folder: &Path) {
-        for step in &mut self.steps {
-            let sources = match &mut step.params {
-                StageParams::Extract(extract) => &mut extract.sources,
-                StageParams::Predict(predict) => &mut predict.sources,
-                _ => continue,
-            };
-            for source in sources.values_mut() {
-                if !source.path.contains("://") {
-                    // By components, so that `./a.csv` and `a.csv` are one path.
-                    let path: PathBuf = folder.join(&source.path).components().collect();
-                    source.path = path.to_string_lossy().into_owned();
-                }
-            }
+        for path in self.source_files() {
+            // By components, so that `./a.csv` and `a.csv` are one path.
+            let anchored: PathBuf = folder.join(&*path).components().collect();
+            *path = anchored.to_string_lossy().into_owned();
         }
+    }
+
+    /// The paths of sources that are files, and no URIs.
+    pub fn source_files(&mut self) -> impl Iterator<Item = &mut String> {
+        let sources = self.steps.iter_mut().filter_map(|step| match &mut step.params {
+            StageParams::Extract(extract) => Some(&mut extract.sources),
+            StageParams::Predict(predict) => Some(&mut predict.sources),
+            _ => None,
+        });
+        sources
+            .flat_map(|sources| sources.values_mut())
+            .map(|source| &mut source.path)
+            .filter(|path| !path.contains("://"))
     }
 
     /// All that no stage could do anything sensible with. [`load()`] asks it; so must whoever takes a specification from

@@ -12,6 +12,8 @@ pub mod models;
 pub mod pause;
 mod results;
 pub mod resume;
+#[cfg(feature = "aws")]
+pub mod setup;
 pub mod show;
 pub mod submit;
 pub mod unpause;
@@ -44,6 +46,8 @@ pub async fn perform(session: &Session, command: Command) -> Result<Exit, Failur
         Command::Artifacts(command) => artifacts::perform(session, command).await,
         Command::Models(command) => models::perform(session, command).await,
         Command::Gc(args) => gc::perform(session, args).await,
+        #[cfg(feature = "aws")]
+        Command::Setup(_) => unreachable!("it is done before a session is opened: nothing may be there yet"),
     }
 }
 

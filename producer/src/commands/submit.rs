@@ -101,10 +101,11 @@ struct View {
     status: RunStatus,
 }
 
-pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn perform(session: &Session, mut args: Args) -> Result<Exit, Failure> {
     let is_many = args.dates.is_some();
     let mut views = Vec::new();
-    for (spec, day) in &args.checked {
+    for (spec, day) in &mut args.checked {
+        operate::offer_sources(&session.backend, spec).await?;
         let id = match &args.key {
             Some(key) => key.clone(),
             None => default_id(session, &spec.pipeline, *day)?,

@@ -1,87 +1,32 @@
 //! A backend in a temporary folder, and the processes that use it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::RecvTimeoutError;
+use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pipeline::ports::{Backend, DeadLetter, Depth, Host, Outbound};
 use pipeline::{BranchItem, QueueName, RunId, RunItem, RunStatus, StepName, StepState, Timestamp};
 
-use rustix::process::{Pid, Signal};
-
-use super::{Output, PATIENCE, PoolBuilder, Process, wait_for};
+use super::command::run_to_end;
+use super::{Emulator, Output, PATIENCE, PoolBuilder, Process, Said, wait_for};
 
 /// A folder with a backend, which is removed when this is dropped. Drop pools before: they use it.
 pub struct Fleet {
     runtime: tokio::runtime::Runtime,
     backend: OnceLock<Backend>,
     host: Host,
-    folder: PathBuf,
+    place: Place,
     outputs: Mutex<Vec<Arc<Output>>>,
     /// For specifications; and for the backend's folder, unless that is elsewhere.
     temporary: tempfile::TempDir,
 }
 
-/// What a command answered.
-#[derive(Debug, Clone)]
-pub struct Said {
-    /// Its exit code; -1 if a signal ended it.
-    pub code: i32,
-    /// Its standard output.
-    pub stdout: String,
-    /// Its standard error.
-    pub stderr: String,
-}
-
-impl Said {
-    /// Its standard output as JSON.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e} in {self:?}"))
-    }
-
-    /// Fails unless it ended with that exit code and without a panic.
-    #[expect(
-        clippy::return_self_not_must_use,
-        reason = "that it did not fail may be all that a test wants"
-    )]
-    pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{self:?}");
-        assert!(!self.stderr.contains("panicked"), "{self:?}");
-        self
-    }
-}
-
-/// What takes longer is taken to hang: a test that waits for ever says nothing.
-const LONGEST: Duration = Duration::from_secs(600);
-
-/// Runs a command to its end.
-fn run_to_end(command: &mut Command) -> Said {
-    let child = command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
-    let process = Pid::from_child(&child);
-    let (ended, end) = std::sync::mpsc::channel::<()>();
-    std::thread::spawn(move || {
-        if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
-            // It may have ended this moment.
-            let _ = rustix::process::kill_process(process, Signal::KILL);
-        }
-    });
-    let output = child.wait_with_output().expect("its outputs can be read");
-    drop(ended);
-    let text = |bytes| String::from_utf8(bytes).expect("our binaries write UTF-8");
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+/// Where its backend is.
+enum Place {
+    Folder(PathBuf),
+    /// At the emulator, under this name.
+    Emulator(&'static Emulator, String),
 }
 
 impl Fleet {
@@ -90,15 +35,23 @@ impl Fleet {
     pub fn new() -> Self {
         let temporary = temporary_folder();
         let folder = temporary.path().join("fleet");
-        Self::open(temporary, folder)
+        Self::open(temporary, Place::Folder(folder))
     }
 
     /// A fleet in that folder, which stays.
     pub fn at(folder: &Path) -> Self {
-        Self::open(temporary_folder(), folder.to_owned())
+        Self::open(temporary_folder(), Place::Folder(folder.to_owned()))
     }
 
-    fn open(temporary: tempfile::TempDir, folder: PathBuf) -> Self {
+    /// A fleet on AWS, as an emulator has it, with everything that `producer setup` makes.
+    pub fn on_aws() -> Self {
+        let name = format!("e2e-{:012x}", producer::host::real().random.u64() >> 16);
+        let fleet = Self::open(temporary_folder(), Place::Emulator(Emulator::shared(), name));
+        fleet.producer(&["setup", "--test-stages"]).expect_code(0);
+        fleet
+    }
+
+    fn open(temporary: tempfile::TempDir, place: Place) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -108,7 +61,7 @@ impl Fleet {
             runtime,
             backend: OnceLock::new(),
             host: producer::host::real(),
-            folder,
+            place,
             outputs: Mutex::default(),
             temporary,
         }
@@ -116,7 +69,18 @@ impl Fleet {
 
     /// The backend's folder.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        match &self.place {
+            Place::Folder(folder) => folder,
+            Place::Emulator(..) => panic!("a fleet on AWS has no folder"),
+        }
+    }
+
+    /// What its processes need in their environment.
+    pub(super) fn environment(&self) -> Vec<(&str, &str)> {
+        match &self.place {
+            Place::Folder(_) => Vec::new(),
+            Place::Emulator(emulator, _) => emulator.environment().to_vec(),
+        }
     }
 
     /// The backend's ports. The folder is opened, and made if there is none, when they are first asked for.
@@ -127,10 +91,21 @@ impl Fleet {
                 durability: backend_local::Durability::Normal,
                 ..backend_local::Options::default()
             };
-            let _context = self.runtime.enter();
-            backend_local::open(&self.folder, &options, &self.host)
-                .unwrap_or_else(|e| panic!("cannot open the fleet's folder: {e}"))
-                .backend
+            match &self.place {
+                Place::Folder(folder) => {
+                    let _context = self.runtime.enter();
+                    backend_local::open(folder, &options, &self.host)
+                        .unwrap_or_else(|e| panic!("cannot open the fleet's folder: {e}"))
+                        .backend
+                }
+                Place::Emulator(emulator, name) => {
+                    let options = backend_aws::Options {
+                        name: name.clone(),
+                        ..backend_aws::Options::default()
+                    };
+                    self.runtime.block_on(emulator.open(options, &self.host)).backend
+                }
+            }
         })
     }
 
@@ -151,7 +126,10 @@ impl Fleet {
 
     /// As `--backend` takes it.
     pub fn address(&self) -> String {
-        format!("local:{}", self.folder.display())
+        match &self.place {
+            Place::Folder(folder) => format!("local:{}", folder.display()),
+            Place::Emulator(_, name) => format!("aws:{name}"),
+        }
     }
 
     /// A pool of workers of these stages, to be told more and started.
@@ -160,7 +138,7 @@ impl Fleet {
     }
 
     pub(super) fn start(&self, name: &str, command: &mut Command) -> Process {
-        let process = Process::start(name, command);
+        let process = Process::start(name, command, &self.environment());
         self.outputs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -178,7 +156,7 @@ impl Fleet {
     pub fn producer(&self, arguments: &[&str]) -> Said {
         let mut command = Command::new(super::producer());
         command.args(["--backend", &self.address()]).args(arguments);
-        run_to_end(&mut command)
+        run_to_end(&mut command, &self.environment())
     }
 
     /// Runs `worker` with these arguments, to its end.
@@ -189,7 +167,7 @@ impl Fleet {
             .args(["--backend", &self.address()])
             .arg("--scratch")
             .arg(self.scratch());
-        run_to_end(&mut command)
+        run_to_end(&mut command, &self.environment())
     }
 
     /// Writes a specification to a file, which goes with the fleet.

@@ -13,6 +13,8 @@
 
 mod binaries;
 mod check;
+mod command;
+mod emulator;
 mod endpoint;
 mod fleet;
 mod mount;
@@ -24,8 +26,10 @@ use std::time::{Duration, Instant};
 
 pub use binaries::{producer, worker};
 pub use check::Results;
+pub use command::Said;
+pub use emulator::Emulator;
 pub use endpoint::{Answer, Sample, get};
-pub use fleet::{Fleet, Said};
+pub use fleet::Fleet;
 pub use mount::SmallDisk;
 pub use pool::{Pool, PoolBuilder};
 pub use process::{Output, Process};

@@ -76,11 +76,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. It gets no environment but the way to other programs, and nothing to read.
-    pub fn start(name: &str, command: &mut Command) -> Self {
+    /// Starts it. It gets no environment but the way to other programs and what is given, and nothing to read.
+    pub fn start(name: &str, command: &mut Command, environment: &[(&str, &str)]) -> Self {
         let mut child = command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

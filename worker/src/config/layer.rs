@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use pipeline::WorkerId;
+use pipeline::{Address, WorkerId};
 use serde::Deserialize;
 
-use super::values::{BackendChoice, ByteSize, Durability, Folders, LogFilter, LogFormat, MetricsAddr, Span};
+use super::values::{Buckets, ByteSize, Durability, Folders, LogFilter, LogFormat, MetricsAddr, Span};
 use super::{ConfigError, environment};
 
 /// Declares every setting once: as a flag, a variable, a key of the file, and a field that a lower layer may fill in.
@@ -34,9 +34,10 @@ macro_rules! layer {
 }
 
 layer! {
-    /// Where queues, runs and artifacts are: local:FOLDER [default: local:.fleetline]
+    /// Where queues, runs and artifacts are: local:FOLDER, or aws:NAME[/BUCKET][@ACCOUNT]
+    /// [default: local:.fleetline]
     #[arg(value_name = "BACKEND")]
-    backend "FLEETLINE_BACKEND": BackendChoice,
+    backend "FLEETLINE_BACKEND": Address,
     /// What a commit waits for: "full" survives a power cut, "normal" a crash of the process [default: full]
     #[arg(value_name = "full|normal")]
     durability "FLEETLINE_DURABILITY": Durability,
@@ -68,6 +69,9 @@ layer! {
     /// [default: the working directory; a run also reads the folder of its specification]
     #[arg(value_name = "FOLDER,…")]
     source_folders "FLEETLINE_SOURCE_FOLDERS": Folders,
+    /// On AWS, the only buckets, or parts of them, whose objects stages may read as sources [default: none]
+    #[arg(value_name = "s3://BUCKET[/PREFIX],…")]
+    source_buckets "FLEETLINE_SOURCE_BUCKETS": Buckets,
     /// Where /metrics, /healthz and /readyz are, as 127.0.0.1:9464; port 0 is any, "off" is nowhere
     /// [default: 127.0.0.1:9464 for a pool, or any free port if that is taken; off for a run]
     #[arg(value_name = "ADDRESS")]

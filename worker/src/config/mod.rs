@@ -17,12 +17,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pipeline::{MemoryClass, WorkerId};
+use pipeline::{Address, MemoryClass, WorkerId};
 
 pub use layer::{Layer, read_file};
 pub use machine::Machine;
 pub use values::{
-    BackendChoice, ByteSize, Durability, Folders, InvalidValue, LogFilter, LogFormat, MetricsAddr, Span,
+    Buckets, ByteSize, Durability, Folders, InvalidValue, LogFilter, LogFormat, MetricsAddr, Span,
 };
 
 /// The flags of configuration, to be flattened into a subcommand.
@@ -81,7 +81,7 @@ pub enum ConfigError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where everything is that outlives the process.
-    pub backend: BackendChoice,
+    pub backend: Address,
     /// What a commit waits for.
     pub durability: Durability,
     /// For how long a worker that is not heard of keeps its work.
@@ -100,8 +100,10 @@ pub struct Settings {
     pub standard_limit_bytes: u64,
     /// Where attempts' folders are made.
     pub scratch: PathBuf,
-    /// The folders whose files stages may read as sources.
+    /// The folders whose files stages may read as sources, on the local backend.
     pub source_folders: Vec<PathBuf>,
+    /// The buckets, or parts of them, whose objects stages may read as sources, on AWS.
+    pub source_buckets: Vec<String>,
     /// Where metrics are shown, if they are.
     pub metrics_addr: Option<SocketAddr>,
     /// Whether no other port will do: somebody named the address.
@@ -194,6 +196,7 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         standard_limit_bytes,
         scratch: given.scratch.unwrap_or_else(|| machine.temp_dir.clone()),
         source_folders: given.source_folders.unwrap_or_default().0,
+        source_buckets: given.source_buckets.unwrap_or_default().0,
         metrics_addr: metrics_addr.address(),
         metrics_addr_is_given,
         log_format: given.log_format.unwrap_or_default(),

@@ -52,7 +52,7 @@ fn the_documented_example_sets_everything_that_people_set() {
 #[test]
 fn defaults_follow_from_machine_and_mode() {
     let settings = resolved(&[], "").expect("needs nothing");
-    assert_eq!(settings.backend, BackendChoice::Local(".fleetline".into()));
+    assert_eq!(settings.backend, pipeline::Address::default());
     assert_eq!(settings.lease, Duration::from_secs(30));
     assert_eq!(settings.drain_timeout, Duration::from_secs(110));
     assert_eq!((settings.permits, settings.heavy_permits), (8, 4));
@@ -178,8 +178,9 @@ fn bad_values_are_told_where_they_stand_and_what_to_write() {
         ("durability = \"none\"", ["line 1", "full or normal"]),
         ("metrics_addr = \"localhost\"", ["line 1", "127.0.0.1:9464"]),
         ("worker_id = \"A B\"", ["line 1", "a-z, 0-9"]),
-        ("source_folders = 1", ["line 1", "list of folders"]),
+        ("source_folders = 1", ["line 1", "list of texts"]),
         ("source_folders = [\"\"]", ["line 1", "name is empty"]),
+        ("source_buckets = \"exports\"", ["line 1", "s3://exports"]),
         ("lease = \"1s\"\nlease = \"2s\"", ["line 2", "duplicate key"]),
         ("lease = ", ["line 1", ""]),
     ] {

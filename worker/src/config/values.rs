@@ -26,65 +26,59 @@ macro_rules! read_from_text {
     )*};
 }
 
-read_from_text!(
-    BackendChoice,
-    Durability,
-    Span,
-    ByteSize,
-    MetricsAddr,
-    LogFormat,
-    LogFilter
-);
+read_from_text!(Durability, Span, ByteSize, MetricsAddr, LogFormat, LogFilter);
 
-/// Which backend, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum BackendChoice {
-    /// SQLite and files below this folder.
-    Local(PathBuf),
-}
-
-impl Default for BackendChoice {
-    fn default() -> Self {
-        Self::Local(PathBuf::from(".fleetline"))
-    }
-}
-
-impl FromStr for BackendChoice {
-    type Err = InvalidValue;
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text.split_once(':') {
-            Some(("local", "")) => Err(InvalidValue("names no folder; write local:FOLDER".into())),
-            Some(("local", folder)) => Ok(Self::Local(folder.into())),
-            _ => Err(InvalidValue(format!(
-                "{text:?} is no backend; write local:FOLDER"
-            ))),
-        }
-    }
-}
-
-impl fmt::Display for BackendChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local(folder) => write!(f, "local:{}", folder.display()),
-        }
-    }
-}
-
-/// Folders, separated by commas; in a file a list of them, or a text as elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "FoldersText")]
-pub struct Folders(pub Vec<PathBuf>);
-
+/// A list of texts, separated by commas; in a file a list of them, or a text as elsewhere.
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a list of folders, as [\"/data\", \"/srv/exports\"]"
+    expecting = "expected a list of texts, as [\"/data\", \"/srv/exports\"]"
 )]
-enum FoldersText {
+enum ListText {
     One(String),
     List(Vec<String>),
 }
+
+/// Declares a list that is read so, each of its members by a function.
+macro_rules! list {
+    ($(#[$meta:meta])* $name:ident($member:ty), $read:path) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+        #[serde(try_from = "ListText")]
+        pub struct $name(pub Vec<$member>);
+
+        impl TryFrom<ListText> for $name {
+            type Error = InvalidValue;
+            fn try_from(text: ListText) -> Result<Self, InvalidValue> {
+                match text {
+                    ListText::One(text) => text.parse(),
+                    ListText::List(members) => Ok(Self(members.iter().map(|m| $read(m)).collect::<Result<_, _>>()?)),
+                }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidValue;
+            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+                match text {
+                    "" => Ok(Self(Vec::new())),
+                    text => Ok(Self(text.split(',').map($read).collect::<Result<_, _>>()?)),
+                }
+            }
+        }
+    };
+}
+
+list!(
+    /// Folders.
+    Folders(PathBuf),
+    folder
+);
+list!(
+    /// Buckets, or parts of them.
+    Buckets(String),
+    bucket
+);
 
 impl Default for Folders {
     /// The working directory.
@@ -93,35 +87,28 @@ impl Default for Folders {
     }
 }
 
-impl TryFrom<FoldersText> for Folders {
-    type Error = InvalidValue;
-    fn try_from(text: FoldersText) -> Result<Self, InvalidValue> {
-        match text {
-            FoldersText::One(text) => text.parse(),
-            FoldersText::List(folders) => Self::of(folders.iter().map(String::as_str)),
-        }
+impl Default for Buckets {
+    /// None.
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
-impl FromStr for Folders {
-    type Err = InvalidValue;
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text {
-            "" => Ok(Self(Vec::new())),
-            text => Self::of(text.split(',')),
-        }
+fn folder(text: &str) -> Result<PathBuf, InvalidValue> {
+    match text {
+        "" => Err(InvalidValue(
+            "a folder's name is empty; write for example /data,/srv/exports".into(),
+        )),
+        folder => Ok(PathBuf::from(folder)),
     }
 }
 
-impl Folders {
-    fn of<'a>(folders: impl Iterator<Item = &'a str>) -> Result<Self, InvalidValue> {
-        let checked = folders.map(|folder| match folder.is_empty() {
-            true => Err(InvalidValue(
-                "a folder's name is empty; write for example /data,/srv/exports".into(),
-            )),
-            false => Ok(PathBuf::from(folder)),
-        });
-        Ok(Self(checked.collect::<Result<_, _>>()?))
+fn bucket(text: &str) -> Result<String, InvalidValue> {
+    match text.strip_prefix("s3://") {
+        Some(rest) if !rest.is_empty() => Ok(text.to_owned()),
+        _ => Err(InvalidValue(format!(
+            "{text:?} is no bucket; write for example s3://exports,s3://lake/flights"
+        ))),
     }
 }
 

@@ -264,7 +264,7 @@ impl Registry for MeteredRegistry {
 }
 
 decorator!(MeteredFleet of Fleet as "fleet" {
-    announce, leave, workers, pause, unpause, pauses, read_logs,
+    announce, leave, workers, pause, unpause, pauses, store_logs, read_logs,
 });
 
 #[async_trait]
@@ -293,19 +293,34 @@ impl Fleet for MeteredFleet {
         self.pauses.count(self.inner.pauses().await)
     }
 
+    async fn store_logs(
+        &self,
+        worker: &WorkerId,
+        run: &RunId,
+        lines: &str,
+        now: Timestamp,
+    ) -> PortResult<()> {
+        self.store_logs
+            .count(self.inner.store_logs(worker, run, lines, now).await)
+    }
+
     async fn read_logs(&self, run: &RunId, step: Option<&StepName>, max: usize) -> PortResult<Vec<String>> {
         self.read_logs.count(self.inner.read_logs(run, step, max).await)
     }
 }
 
 decorator!(MeteredSources of Sources as "sources" {
-    find, fetch,
+    find, offer, fetch,
 });
 
 #[async_trait]
 impl Sources for MeteredSources {
     async fn find(&self, uri: &str) -> PortResult<Vec<SourceObject>> {
         self.find.count(self.inner.find(uri).await)
+    }
+
+    async fn offer(&self, path: &str) -> PortResult<String> {
+        self.offer.count(self.inner.offer(path).await)
     }
 
     async fn fetch(&self, object: &SourceObject, folder: &Path) -> PortResult<PathBuf> {

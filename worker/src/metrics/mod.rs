@@ -9,7 +9,7 @@
 //! | `fleetline_in_flight{stage}` | attempts under way in this process |
 //! | `fleetline_lease_lost_total{stage}` | leases that ended before the work did |
 //! | `fleetline_handoff_seconds{stage}` | histogram: from "ready" to "claimed" |
-//! | `fleetline_backend_requests_total{service,operation,outcome}` | calls to the backend: `ok`, or the kind of error |
+//! | `fleetline_backend_requests_total{service,operation,outcome}` | calls to the backend, on AWS requests to its services: `ok`, or the kind of error |
 //! | `fleetline_artifact_bytes_total{stage,direction}` | artifacts that were `read` and `written` |
 //! | `process_*` | this process: memory, processor time |
 //!
@@ -240,6 +240,23 @@ impl Metrics {
         let written = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         debug_assert!(written.is_ok(), "memory takes every text: {written:?}");
         String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// A request to a service of AWS was answered with that status, or not at all.
+    pub fn request(&self, service: &str, operation: &str, status: Option<u16>) {
+        let outcome = match status {
+            Some(200..=399) => "ok",
+            Some(404) => error_label(ErrorKind::NotFound),
+            Some(412) => error_label(ErrorKind::Conflict),
+            Some(401 | 403) => error_label(ErrorKind::Denied),
+            Some(429) => error_label(ErrorKind::Throttled),
+            // DynamoDB and SQS say by it that a condition did not hold, too.
+            Some(400..=499) => "refused",
+            Some(_) | None => error_label(ErrorKind::Unavailable),
+        };
+        self.backend_requests
+            .with_label_values(&[service, operation, outcome])
+            .inc();
     }
 
     fn calls(&self, service: &'static str, operation: &'static str) -> Calls {

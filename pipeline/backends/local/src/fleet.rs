@@ -111,6 +111,26 @@ impl Fleet for Presences {
         self.entries("list pauses", "SELECT pause FROM pause ORDER BY stage", [])
     }
 
+    /// Into the file in which that worker would write its log by itself.
+    async fn store_logs(
+        &self,
+        worker: &WorkerId,
+        _run: &RunId,
+        lines: &str,
+        _now: Timestamp,
+    ) -> PortResult<()> {
+        let action = "store logs";
+        self.0.writer.may_write(action)?;
+        let (folder, lines) = (self.0.folder.join("logs"), lines.to_owned());
+        let path = folder.join(format!("{worker}.jsonl"));
+        crate::artifacts::blocking(&self.0.host, action, move || {
+            use std::io::Write;
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+            Ok::<_, Fault>(file.write_all(lines.as_bytes())?)
+        })
+        .await
+    }
+
     async fn read_logs(&self, run: &RunId, step: Option<&StepName>, max: usize) -> PortResult<Vec<String>> {
         let folder = self.0.folder.join("logs");
         let (run, step) = (run.clone(), step.cloned());

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use pipeline::id::{RunId, StepName};
-use serde_json::Value;
+use pipeline::log_line;
 
 /// Of each file only that many bytes at its end are read: it bounds the time.
 const MAX_READ_BYTES: u64 = 256 * 1024 * 1024;
@@ -32,18 +32,8 @@ pub(crate) fn newest(
         // A file that is gone by now, or not ours to read, has nothing to say.
         let Ok(file) = File::open(path) else { continue };
         each_line(file, |at, line| {
-            // Cheap, and true of nearly every line that is dropped.
-            if !line.contains(run.as_str()) {
-                return;
-            }
-            let Ok(entry @ Value::Object(_)) = serde_json::from_str(line) else {
-                return;
-            };
-            let is_wanted = names(&entry, "run.id", run.as_str())
-                && step.is_none_or(|step| names(&entry, "step", step.as_str()));
-            if is_wanted {
-                let timestamp = entry.get("timestamp").and_then(Value::as_str).unwrap_or_default();
-                newest.insert((timestamp.to_owned(), nth, at), line.to_owned());
+            if let Some(timestamp) = log_line::about(line, run, step) {
+                newest.insert((timestamp, nth, at), line.to_owned());
                 if newest.len() > max {
                     newest.pop_first();
                 }
@@ -51,22 +41,6 @@ pub(crate) fn newest(
         })?;
     }
     Ok(newest.into_values().collect())
-}
-
-/// True if the entry, one of its spans, or its fields say `key: value`.
-fn names(entry: &Value, key: &str, value: &str) -> bool {
-    let says = |object: &Value| object.get(key).and_then(Value::as_str) == Some(value);
-    let in_spans = || {
-        entry
-            .get("spans")
-            .and_then(Value::as_array)
-            .is_some_and(|spans| spans.iter().any(says))
-    };
-    says(entry)
-        || ["span", "fields"]
-            .iter()
-            .any(|part| entry.get(part).is_some_and(says))
-        || in_spans()
 }
 
 /// Calls `line` with every whole, short enough line of text and its place in the file.

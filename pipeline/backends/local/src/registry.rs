@@ -5,30 +5,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pipeline::id::{AliasName, ModelName, RunId};
 use pipeline::ports::{ErrorKind, MovedTo, PortError, PortResult, Registry, RolledBack};
-use pipeline::registry::{Alias, ModelVersion};
+use pipeline::registry::{Alias, ModelVersion, Position};
 use pipeline::time::Timestamp;
 use pipeline::update::Declared;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Fault;
 use crate::writer::{Tx, Writes};
-use crate::{Store, integer};
+use crate::{Store, integer, number};
 
 /// The registry.
 pub(crate) struct Models(pub(crate) Arc<Store>);
 
-/// A position of an alias, and which earlier revision it brought back if it was a roll back.
-struct Position {
-    alias: Alias,
-    restores: Option<i64>,
-}
-
 #[async_trait]
 impl Registry for Models {
     async fn resolve(&self, model: &ModelName, alias: &AliasName) -> PortResult<Option<Alias>> {
-        self.0.readers.read("resolve an alias", |db| {
-            Ok(current(db, model, alias)?.map(|p| p.alias))
-        })
+        self.0
+            .readers
+            .read("resolve an alias", |db| current(db, model, alias))
     }
 
     async fn version(&self, model: &ModelName, version: &RunId) -> PortResult<Option<ModelVersion>> {
@@ -67,21 +61,12 @@ impl Registry for Models {
 
     async fn history(&self, model: &ModelName, alias: &AliasName) -> PortResult<Vec<Alias>> {
         self.0.readers.read("read an alias's history", |db| {
-            let mut select = db.prepare_cached(
-                "SELECT entry FROM alias_position WHERE model = ?1 AND alias = ?2 ORDER BY revision DESC",
-            )?;
-            let mut rows = select.query([model.as_str(), alias.as_str()])?;
-            let mut positions = Vec::new();
-            while let Some(row) = rows.next()? {
-                positions.push(serde_json::from_slice(&row.get::<_, Vec<u8>>(0)?)?);
-            }
-            Ok(positions)
+            let positions = positions(db, model, alias, i64::MAX)?;
+            Ok(positions.into_iter().map(|position| position.alias).collect())
         })
     }
 
-    /// A roll back is a position of its own, with the next revision. It is undone by nothing but another promotion:
-    /// a second roll back goes one further back instead of returning to what the first one left, and what was rolled
-    /// back is never rolled back to.
+    /// A roll back is a position of its own, with the next revision. It is undone by nothing but another promotion.
     async fn roll_back(
         &self,
         model: &ModelName,
@@ -94,22 +79,21 @@ impl Registry for Models {
         self.0
             .writer
             .run("roll an alias back", Writes::One, move |tx| {
-                let present = current(tx, &model, &alias)?;
-                if present.as_ref().map_or(0, |p| p.alias.revision) != expected {
-                    return Ok(RolledBack::Moved(present.map(|p| p.alias)));
+                let positions = positions(tx, &model, &alias, i64::MAX)?;
+                let present = positions.first().map(|p| &p.alias);
+                if present.map_or(0, |alias| alias.revision) != expected {
+                    return Ok(RolledBack::Moved(present.cloned()));
                 }
-                let Some(present) = present else {
-                    return Ok(RolledBack::NoEarlier);
-                };
-                let Some((earlier, version)) = before(tx, &present)? else {
+                let Some((earlier, version)) = Position::before_present(&positions) else {
                     return Ok(RolledBack::NoEarlier);
                 };
                 let moved = Alias {
+                    model,
+                    name: alias,
                     version,
                     revision: expected.saturating_add(1),
                     moved_at: now,
                     reason,
-                    ..present.alias
                 };
                 insert_position(tx, &moved, Some(earlier))?;
                 Ok(RolledBack::Done(moved))
@@ -137,7 +121,7 @@ impl Registry for Models {
         self.0
             .writer
             .run("move an alias", Writes::One, move |tx| {
-                let present = current(tx, &moved.model, &moved.name)?.map(|p| p.alias);
+                let present = current(tx, &moved.model, &moved.name)?;
                 if present.as_ref().map_or(0, |alias| alias.revision) != expected {
                     return Ok(MovedTo::Moved(present));
                 }
@@ -158,52 +142,33 @@ fn version_entry(db: &Connection, model: &ModelName, version: &RunId) -> Result<
         .optional()?)
 }
 
-fn current(db: &Connection, model: &ModelName, alias: &AliasName) -> Result<Option<Position>, Fault> {
-    position(db, model, alias, i64::MAX)
+fn current(db: &Connection, model: &ModelName, alias: &AliasName) -> Result<Option<Alias>, Fault> {
+    let newest = positions(db, model, alias, 1)?.into_iter().next();
+    Ok(newest.map(|position| position.alias))
 }
 
-/// The last position at that revision or before it.
-fn position(
+/// The newest positions of the alias, newest first.
+fn positions(
     db: &Connection,
     model: &ModelName,
     alias: &AliasName,
-    revision: i64,
-) -> Result<Option<Position>, Fault> {
-    let row = db
-        .prepare_cached(
-            "SELECT entry, restores FROM alias_position WHERE model = ?1 AND alias = ?2 AND revision <= ?3
-             ORDER BY revision DESC LIMIT 1",
-        )?
-        .query_row(params![model.as_str(), alias.as_str(), revision], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?))
-        })
-        .optional()?;
-    row.map(|(json, restores)| {
-        Ok(Position {
-            alias: serde_json::from_slice(&json)?,
-            restores,
-        })
-    })
-    .transpose()
-}
-
-/// The promotion before the one that `present` stands for, and that points to another version: its revision and the
-/// version.
-fn before(db: &Connection, present: &Position) -> Result<Option<(i64, RunId)>, Fault> {
-    let Alias { model, name, .. } = &present.alias;
-    // What a roll back brought back is a promotion, so this follows at most one step each time.
-    let promotion = |p: &Position| p.restores.unwrap_or_else(|| integer(p.alias.revision));
-    let mut at = promotion(present);
-    while let Some(earlier) = position(db, model, name, at - 1)? {
-        at = promotion(&earlier);
-        if earlier.alias.version != present.alias.version {
-            return Ok(Some((at, earlier.alias.version)));
-        }
+    max: i64,
+) -> Result<Vec<Position>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT entry, restores FROM alias_position WHERE model = ?1 AND alias = ?2 ORDER BY revision DESC LIMIT ?3",
+    )?;
+    let mut rows = select.query(params![model.as_str(), alias.as_str(), max])?;
+    let mut positions = Vec::new();
+    while let Some(row) = rows.next()? {
+        positions.push(Position {
+            alias: serde_json::from_slice(&row.get::<_, Vec<u8>>(0)?)?,
+            restores: row.get::<_, Option<i64>>(1)?.map(number),
+        });
     }
-    Ok(None)
+    Ok(positions)
 }
 
-fn insert_position(tx: &Tx<'_>, alias: &Alias, restores: Option<i64>) -> Result<(), Fault> {
+fn insert_position(tx: &Tx<'_>, alias: &Alias, restores: Option<u64>) -> Result<(), Fault> {
     tx.prepare_cached(
         "INSERT INTO alias_position (model, alias, revision, restores, entry) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
@@ -211,7 +176,7 @@ fn insert_position(tx: &Tx<'_>, alias: &Alias, restores: Option<i64>) -> Result<
         alias.model.as_str(),
         alias.name.as_str(),
         integer(alias.revision),
-        restores,
+        restores.map(integer),
         serde_json::to_vec(alias)?
     ])?;
     Ok(())
@@ -222,7 +187,7 @@ pub(crate) fn moved_meanwhile(tx: &Tx<'_>, declared: &Declared) -> Result<Option
     let Some(promotion) = &declared.registration.promote else {
         return Ok(None);
     };
-    let present = current(tx, &declared.registration.model, &promotion.alias)?.map(|p| p.alias);
+    let present = current(tx, &declared.registration.model, &promotion.alias)?;
     Ok((!promotion.holds(present.as_ref())).then_some(present))
 }
 

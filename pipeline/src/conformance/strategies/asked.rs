@@ -15,6 +15,7 @@ pub(super) fn guards(of_branch: bool) -> impl Strategy<Value = Vec<Guard>> {
         (slot(), nonce()).prop_map(|(s, n)| Guard::OwnerIs(s, n)),
         (slot(), time()).prop_map(|(s, t)| Guard::LeaseOver(s, t)),
         (any_step(), option::of(any_step())).prop_map(|(s, after)| Guard::PredecessorCommitted(s, after)),
+        any_step().prop_map(Guard::NotFanned),
         (slot(), stage(), class()).prop_map(|(s, stage, class)| Guard::PoolIs(s, stage, class)),
         slot().prop_map(Guard::CrashBudgetLeft),
         slot().prop_map(Guard::CrashBudgetSpent),

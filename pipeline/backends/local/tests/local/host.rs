@@ -102,12 +102,12 @@ pub(crate) fn world(local: &Local) -> World {
         queues: ["one", "two-large"].map(|name| name.parse().expect("a valid name")),
         scratch,
         refuses_stale_receipts: true,
-        put_source: |world, name, bytes| {
+        put_source: Box::new(|world, name, bytes| {
             Box::pin(async move {
                 let path = world.scratch.join(name);
                 std::fs::write(&path, bytes).expect("written");
                 path.to_str().expect("a text").to_owned()
             })
-        },
+        }),
     }
 }

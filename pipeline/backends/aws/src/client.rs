@@ -1,0 +1,156 @@
+//! The SDK's clients, with timeouts and retries chosen on purpose, and every request told to an observer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use pipeline::ports::{ErrorKind, PortError, PortResult};
+
+use crate::Options;
+use crate::queue::LONGEST_POLL;
+
+/// Hears of every request that was sent, each retry of it included.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// `service` and `operation` as AWS names them; `status` of the answer, none if none came.
+    fn request(&self, service: &str, operation: &str, status: Option<u16>);
+}
+
+/// All clients.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    /// Every bucket that we read or write belongs to it.
+    pub(crate) account: String,
+    pub(crate) region: String,
+}
+
+/// A connection is there after this time, or is given up.
+const CONNECT: Duration = Duration::from_secs(4);
+/// How often a request is sent at most. The SDK waits between, and longer when it is throttled.
+const ATTEMPTS: u32 = 4;
+/// An item is answered in milliseconds.
+const ITEM: Duration = Duration::from_secs(6);
+/// A queue that is empty answers after the poll; everything else is as quick as an item.
+const QUEUE: Duration = LONGEST_POLL.saturating_add(Duration::from_secs(10));
+/// A stream on which nothing moves for so long is given up. There is no limit to how long one may take that moves: an upload
+/// on a slow line is as long as it is.
+const STALLED: Duration = Duration::from_secs(30);
+
+impl Clients {
+    pub(crate) async fn new(options: &Options) -> PortResult<Self> {
+        let config = shared(options).await;
+        let region = config.region().map(Region::to_string).ok_or_else(|| {
+            PortError::new(
+                ErrorKind::Invalid,
+                "no AWS region is set: set AWS_REGION, or `region` in the profile of the aws CLI",
+            )
+        })?;
+        let interceptor = Counter(options.observer.clone());
+        let sqs = aws_sdk_sqs::config::Builder::from(&config)
+            .timeout_config(timeouts(QUEUE))
+            .interceptor(interceptor.clone())
+            .build();
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config)
+            .timeout_config(timeouts(ITEM))
+            .interceptor(interceptor.clone())
+            .build();
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled()
+                    .grace_period(STALLED)
+                    .build(),
+            )
+            // Other endpoints than AWS's have no names of hosts for buckets.
+            .force_path_style(config.endpoint_url().is_some())
+            .interceptor(interceptor)
+            .build();
+        let account = match &options.account {
+            Some(account) => account.clone(),
+            None => account(&config).await?,
+        };
+        Ok(Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            account,
+            region,
+        })
+    }
+}
+
+/// What all clients share. Region, credentials and endpoint come from where every AWS tool takes them from.
+async fn shared(options: &Options) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .app_name(AppName::new("fleetline").expect("a valid name"))
+        // What is neither an upload nor a download is bounded by its time, and a long poll stands still on purpose.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    if let Some(endpoint) = &options.emulator {
+        loader = loader
+            .endpoint_url(endpoint)
+            .region(Region::new("us-east-1"))
+            .test_credentials();
+    }
+    loader.load().await
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(attempt)
+        .build()
+}
+
+/// Whose credentials these are.
+async fn account(config: &SdkConfig) -> PortResult<String> {
+    let sts = aws_sdk_sts::config::Builder::from(config)
+        .timeout_config(timeouts(ITEM))
+        .build();
+    let action = "ask AWS whose credentials these are";
+    let identity = aws_sdk_sts::Client::from_conf(sts)
+        .get_caller_identity()
+        .send()
+        .await;
+    let identity = identity.map_err(|e| crate::error::Fault::from(e).explain(action))?;
+    identity.account.ok_or_else(|| {
+        PortError::new(
+            ErrorKind::Corrupt,
+            format!("cannot {action}: no account was named"),
+        )
+    })
+}
+
+/// Tells the observer of each attempt of each request.
+#[derive(Debug, Clone)]
+struct Counter(Option<Arc<dyn Observer>>);
+
+impl Intercept for Counter {
+    fn name(&self) -> &'static str {
+        "FleetlineRequests"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some((observer, metadata)) = self.0.as_ref().zip(config.load::<Metadata>()) {
+            let status = context.response().map(|response| response.status().as_u16());
+            observer.request(metadata.service(), metadata.name(), status);
+        }
+        Ok(())
+    }
+}

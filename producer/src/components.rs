@@ -1,0 +1,91 @@
+//! The components of the fleet, as `deploy/components.toml` lists them.
+
+use std::collections::BTreeMap;
+
+use pipeline::spec::CATALOGUE;
+use pipeline::{MemoryClass, QueueName, StageName};
+use serde::Deserialize;
+
+/// The list that this producer was built with.
+pub const BUILT_IN: &str = include_str!("../../deploy/components.toml");
+
+/// One component.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// The memory of one of its workers, in each class that it is deployed in.
+    pub classes: BTreeMap<MemoryClass, String>,
+}
+
+/// All of them, by the name of their stage.
+pub type Components = BTreeMap<StageName, Component>;
+
+/// Reads the list.
+pub fn read(text: &str) -> Result<Components, String> {
+    toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())
+}
+
+/// The queues of these components.
+pub fn queues(components: &Components) -> Vec<QueueName> {
+    let of = |(stage, component): (&StageName, &Component)| {
+        let stage = stage.clone();
+        let classes: Vec<MemoryClass> = component.classes.keys().copied().collect();
+        classes.into_iter().map(move |class| QueueName {
+            stage: stage.clone(),
+            class,
+        })
+    };
+    components.iter().flat_map(of).collect()
+}
+
+/// The queues of the stages that only tests and benches use, which are in no list.
+pub fn test_queues() -> Vec<QueueName> {
+    let kinds = CATALOGUE.iter().filter(|kind| kind.for_tests);
+    kinds
+        .flat_map(|kind| {
+            let stage = StageName::new(kind.name).expect("names in the catalogue are ids; a test holds it");
+            let classes = MemoryClass::ALL
+                .into_iter()
+                .filter(|class| *class <= kind.largest);
+            classes.map(move |class| QueueName {
+                stage: stage.clone(),
+                class,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_holds_every_stage_in_all_of_its_classes() {
+        let components = read(BUILT_IN).expect("the list can be read");
+        let kinds: Vec<_> = CATALOGUE.iter().filter(|kind| !kind.for_tests).collect();
+        let mut names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+        names.sort_unstable();
+        let listed: Vec<&str> = components.keys().map(StageName::as_str).collect();
+        assert_eq!(listed, names);
+        for kind in kinds {
+            let stage = StageName::new(kind.name).expect("valid");
+            let classes: Vec<MemoryClass> = components[&stage].classes.keys().copied().collect();
+            let wanted = MemoryClass::ALL
+                .into_iter()
+                .filter(|class| *class <= kind.largest);
+            assert_eq!(classes, wanted.collect::<Vec<_>>(), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn other_lists_are_explained() {
+        for (text, part) in [
+            ("[train]\nclass = 1", "class"),
+            ("[train]\nclasses = { huge = \"1GiB\" }", "huge"),
+            ("[Train]\nclasses = {}", "Train"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
