@@ -50,7 +50,7 @@ Data go to standard output, messages to standard error. With --json there is one
 /// What holds for every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Where the fleet keeps its state: local:FOLDER, or aws:NAME[/BUCKET][@ACCOUNT]
+    /// Where the fleet keeps its state: local:FOLDER, or aws:NAME
     #[arg(
         long,
         global = true,

@@ -17,6 +17,8 @@ use crate::render::{Cell, Output, Table};
 /// What is there already stays, with what is in it; so it may be done again at any time, as after an upgrade.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
+The fleet is named by --backend or FLEETLINE_BACKEND, here and everywhere: aws:NAME; aws:NAME/BUCKET for a bucket of \
+another name than NAME-ACCOUNT-REGION; aws:NAME@ACCOUNT where AWS is not to be asked for the account.
 Credentials, region and endpoint are taken from where the aws CLI takes them: AWS_PROFILE, AWS_REGION, \
 AWS_ENDPOINT_URL, ….
 

@@ -34,8 +34,7 @@ macro_rules! layer {
 }
 
 layer! {
-    /// Where queues, runs and artifacts are: local:FOLDER, or aws:NAME[/BUCKET][@ACCOUNT]
-    /// [default: local:.fleetline]
+    /// Where queues, runs and artifacts are: local:FOLDER, or aws:NAME [default: local:.fleetline]
     #[arg(value_name = "BACKEND")]
     backend "FLEETLINE_BACKEND": Address,
     /// What a commit waits for: "full" survives a power cut, "normal" a crash of the process [default: full]
