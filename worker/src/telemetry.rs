@@ -114,7 +114,7 @@ impl Gathered {
 }
 
 impl Write for Gathered {
-    /// One line a call: see [`JsonLines`].
+    /// One line a call, as `JsonLines` writes.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         #[derive(serde::Deserialize)]
         struct About {
