@@ -18,6 +18,7 @@ pub mod envelope;
 mod fault;
 pub mod guard;
 pub mod id;
+pub mod intake;
 pub mod item;
 pub mod log_line;
 mod measured;

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use crate::envelope::Envelope;
+use crate::intake::Posted;
 use crate::plan::MAX_STEPS;
 use crate::spec::{Written, params_schemas, sorted_value};
 
@@ -19,6 +20,13 @@ pub fn envelope() -> Value {
     let about =
         "Names a step of a run that may have work. Unknown fields are refused: what they say might matter.";
     sorted_value(root::<Envelope>(&mut generator(), title, about).to_value())
+}
+
+/// The schema of what upstream systems post to ask for a run.
+pub fn run_request() -> Value {
+    let title = "A run request of fleetline";
+    let about = "Asks for a run of a pipeline that was applied. Unknown fields are refused: what they say might matter.";
+    sorted_value(root::<Posted>(&mut generator(), title, about).to_value())
 }
 
 /// The schema of a specification as people write it, in TOML, with `${name}` wherever a value may stand.

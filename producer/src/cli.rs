@@ -11,8 +11,8 @@ use crate::backend::Access;
 #[cfg(feature = "aws")]
 use crate::commands::setup;
 use crate::commands::{
-    artifacts, cancel, dead_letters, diff, extend, gc, list, logs, models, pause, resume, show, submit,
-    unpause, watch, workers,
+    artifacts, cancel, dead_letters, diff, extend, gc, list, logs, models, pause, pipelines, resume, show,
+    submit, unpause, watch, workers,
 };
 use crate::exit::{EXIT_CODES, Failure};
 
@@ -112,6 +112,8 @@ pub enum Command {
     Artifacts(artifacts::Command),
     #[command(subcommand)]
     Models(models::Command),
+    #[command(subcommand)]
+    Pipelines(pipelines::Command),
     Gc(gc::Args),
     #[cfg(feature = "aws")]
     Setup(setup::Args),
@@ -142,6 +144,7 @@ impl Command {
             }
             Self::DeadLetters(command) => command.access(),
             Self::Models(command) => command.access(),
+            Self::Pipelines(command) => command.access(),
             Self::Gc(args) => args.access(),
             #[cfg(feature = "aws")]
             Self::Setup(_) => Access::Create,

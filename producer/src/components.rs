@@ -60,10 +60,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_holds_every_stage_in_all_of_its_classes() {
+    fn the_list_holds_the_intake_and_every_stage_in_all_of_its_classes() {
         let components = read(BUILT_IN).expect("the list can be read");
         let kinds: Vec<_> = CATALOGUE.iter().filter(|kind| !kind.for_tests).collect();
         let mut names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+        names.push(pipeline::intake::QUEUE);
         names.sort_unstable();
         let listed: Vec<&str> = components.keys().map(StageName::as_str).collect();
         assert_eq!(listed, names);

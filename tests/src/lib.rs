@@ -6,9 +6,10 @@ pub mod repository;
 pub use repository::repository;
 
 /// The published JSON Schemas: file names in `pipeline/schemas`, and texts.
-pub fn schemas() -> [(&'static str, String); 2] {
+pub fn schemas() -> [(&'static str, String); 3] {
     [
         ("envelope.schema.json", pipeline::schema::envelope()),
+        ("run-request.schema.json", pipeline::schema::run_request()),
         ("spec.schema.json", pipeline::schema::spec()),
     ]
     .map(|(name, schema)| {

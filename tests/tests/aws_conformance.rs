@@ -41,12 +41,7 @@ fn with_world(case: impl AsyncFnOnce(&World)) {
             setup.queue(queue).await.expect("a queue");
         }
         let scratch = tempfile::tempdir().expect("a folder");
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .endpoint_url(emulator.address())
-            .region("us-east-1")
-            .test_credentials()
-            .load()
-            .await;
+        let config = emulator.config().await;
         let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
         let s3 = aws_sdk_s3::Client::from_conf(path_style.build());
         let world = World {

@@ -124,8 +124,13 @@ pub async fn read_pauses(worker: &Worker) {
 pub async fn check_clock(worker: &Worker) {
     let before = worker.host.clock.now();
     let found = match worker.backend.runs.server_time().await {
-        Ok(server) => skewed(server, before, worker.host.clock.now(), worker.timing.lease / 4)
-            .map(|why| (Obstacle::Clock, why)),
+        Ok(server) => skewed(
+            server,
+            before,
+            worker.host.clock.now(),
+            most_skew(worker.timing.lease),
+        )
+        .map(|why| (Obstacle::Clock, why)),
         Err(e) => Some((Obstacle::Backend, format!("the backend does not answer: {e}"))),
     };
     for obstacle in [Obstacle::Clock, Obstacle::Backend] {
@@ -141,6 +146,11 @@ pub async fn check_clock(worker: &Worker) {
             None => tracing::info!("takes work again"),
         }
     }
+}
+
+/// How far apart the clocks may be. Some backends tell their time in whole seconds only.
+fn most_skew(lease: Duration) -> Duration {
+    (lease / 4).max(Duration::from_secs(1))
 }
 
 /// Why our clock is too far from the backend's, which said `server` at some moment between `before` and `after` on

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::intake;
 use pipeline::ports::{Backend, Host, PortError};
 use pipeline::spec::{Kind, Weight};
 use pipeline::{MemoryClass, QueueName, StageName, WorkerId};
@@ -147,26 +148,7 @@ pub async fn start(
     queues: Vec<(QueueName, &'static Kind)>,
     settings: &Settings,
 ) -> Result<Running, StartError> {
-    background::check_clock(worker).await;
-    // Before the first receive: a stage that is paused already is not touched.
-    background::read_pauses(worker).await;
-    if let Some(address) = settings.metrics_addr {
-        let endpoint = match Endpoint::bind(address).await {
-            // Several pools on one machine are the usual case, and only one of them has the usual port.
-            Err(EndpointError::InUse(_)) if !settings.metrics_addr_is_given => {
-                Endpoint::bind(SocketAddr::new(address.ip(), 0)).await?
-            }
-            bound => bound?,
-        };
-        tracing::info!("metrics and health on http://{}", endpoint.address());
-        // They are shown to the very end of the process: a drain is worth watching.
-        let serving = endpoint.serve(
-            worker.metrics.clone(),
-            worker.readiness.clone(),
-            std::future::pending(),
-        );
-        worker.host.spawn.spawn(Box::pin(serving));
-    }
+    look_around(worker, settings).await?;
     let names: Vec<QueueName> = queues.iter().map(|(queue, _)| queue.clone()).collect();
     background::start(worker, &names, settings.sweep_interval);
     let (sender, open_pools) = watch::channel(queues.len());
@@ -191,6 +173,45 @@ pub async fn start(
     }
     worker.readiness.clear(Obstacle::Starting);
     Ok(Running { open_pools })
+}
+
+/// The same for the process that serves upstream systems instead of stages.
+pub async fn start_intake(worker: &Arc<Worker>, settings: &Settings) -> Result<Running, StartError> {
+    look_around(worker, settings).await?;
+    background::start(worker, &[intake::queue()], settings.sweep_interval);
+    let (sender, open_pools) = watch::channel(1);
+    let consumer = worker.clone();
+    worker.host.spawn.spawn(Box::pin(async move {
+        crate::intake::consume(consumer).await;
+        sender.send_modify(|n| *n -= 1);
+    }));
+    worker.readiness.clear(Obstacle::Starting);
+    Ok(Running { open_pools })
+}
+
+/// The first look at clock, backend and pauses; and metrics and health, if an address is given.
+async fn look_around(worker: &Arc<Worker>, settings: &Settings) -> Result<(), StartError> {
+    background::check_clock(worker).await;
+    // Before the first receive: a stage that is paused already is not touched.
+    background::read_pauses(worker).await;
+    if let Some(address) = settings.metrics_addr {
+        let endpoint = match Endpoint::bind(address).await {
+            // Several pools on one machine are the usual case, and only one of them has the usual port.
+            Err(EndpointError::InUse(_)) if !settings.metrics_addr_is_given => {
+                Endpoint::bind(SocketAddr::new(address.ip(), 0)).await?
+            }
+            bound => bound?,
+        };
+        tracing::info!("metrics and health on http://{}", endpoint.address());
+        // They are shown to the very end of the process: a drain is worth watching.
+        let serving = endpoint.serve(
+            worker.metrics.clone(),
+            worker.readiness.clone(),
+            std::future::pending(),
+        );
+        worker.host.spawn.spawn(Box::pin(serving));
+    }
+    Ok(())
 }
 
 /// Leaves when told to: at the first signal nothing new is taken, and when most of the time is over, or at the second

@@ -19,6 +19,7 @@ pub mod fleet;
 pub mod found;
 pub mod host;
 pub mod http;
+pub mod intake;
 pub mod lease;
 pub mod metrics;
 pub mod moments;

@@ -54,6 +54,18 @@ second signal, it is interrupted and released for others at no charge.")]
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Takes what upstream systems post, and makes runs of it
+    #[command(after_help = "\
+Examples:
+  worker intake --backend aws:fleetline
+
+Messages are run requests, notifications of S3 or events of EventBridge; `producer pipelines apply` says which pipelines
+there are and which objects make runs of them. What cannot be accepted goes to the dead letters of the queue `intake`,
+with the reason. Also sweeps: it sends again what was lost of open runs, and fails those past their deadline.")]
+    Intake {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Submits one run and carries it out, with the whole fleet in this process
     #[command(after_help = "\
 Examples:
@@ -128,6 +140,7 @@ fn main() -> ExitCode {
             classes,
             config,
         } => in_runtime(pool(stages, classes, config)),
+        Command::Intake { config } => in_runtime(take_in(config)),
         Command::Run { args, config } => in_runtime(run_one(args, config)),
         Command::Predict { args, config } => in_runtime(predict_file(args, config)),
     }
@@ -188,6 +201,19 @@ async fn pool(stages: Vec<String>, classes: Vec<MemoryClass>, config: ConfigArgs
         .await
         .map_err(Failure::other)?;
     tracing::info!(worker = %worker.id, "serves {}", names.join(", "));
+    running.ended(&worker).await;
+    tracing::info!("drained");
+    Ok(0)
+}
+
+async fn take_in(config: ConfigArgs) -> Result<u8, Failure> {
+    let settings = config::load(config, Mode::Pool).map_err(Failure::usage)?;
+    let worker = build(&settings, None, true).await?;
+    fleet::drain_on_signals(&worker, settings.drain_timeout).map_err(Failure::other)?;
+    let running = fleet::start_intake(&worker, &settings)
+        .await
+        .map_err(Failure::other)?;
+    tracing::info!(worker = %worker.id, "serves {}", pipeline::intake::QUEUE);
     running.ended(&worker).await;
     tracing::info!("drained");
     Ok(0)

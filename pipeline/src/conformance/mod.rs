@@ -14,6 +14,7 @@
 pub mod artifacts;
 pub mod dead_letters;
 pub mod fleet;
+pub mod pipelines;
 pub mod queue;
 pub mod races;
 pub mod registry;
@@ -132,13 +133,13 @@ pub(crate) fn step(name: &str) -> StepName {
     StepName::new(name).expect("a valid name")
 }
 
-/// One test for each case of the suites `queue`, `dead_letters`, `artifacts`, `runs`, `updates`, `races`, `registry`, `fleet` and `sources`, or of those
+/// One test for each case of the suites `queue`, `dead_letters`, `artifacts`, `runs`, `updates`, `races`, `registry`, `fleet`, `pipelines` and `sources`, or of those
 /// that are named after a semicolon. The path names a function that takes `impl AsyncFnOnce(&World)`, makes a world
 /// and runs the case in it; it is written as seen from the crate's root.
 #[macro_export]
 macro_rules! conformance_tests {
     ($with_world:path) => {
-        $crate::conformance_tests!($with_world; queue, dead_letters, artifacts, runs, updates, races, registry, fleet, sources);
+        $crate::conformance_tests!($with_world; queue, dead_letters, artifacts, runs, updates, races, registry, fleet, pipelines, sources);
     };
     ($with_world:path; $($suite:ident),+) => {
         $(mod $suite {
@@ -246,6 +247,13 @@ macro_rules! conformance_tests {
             no_logs_are_no_error
         );
     };
+    (@pipelines $with_world:path) => {
+        $crate::conformance_tests!(@cases $with_world, pipelines:
+            a_pipeline_is_kept_under_its_name
+            places_are_taken_once
+            of_racing_runs_no_more_enter_than_there_are_places
+        );
+    };
     (@sources $with_world:path) => {
         $crate::conformance_tests!(@cases $with_world, sources:
             a_file_is_found_with_its_digest
@@ -274,6 +282,7 @@ mod tests {
             include_str!("artifacts.rs"),
             include_str!("dead_letters.rs"),
             include_str!("fleet.rs"),
+            include_str!("pipelines.rs"),
             include_str!("queue.rs"),
             include_str!("races.rs"),
             include_str!("registry.rs"),

@@ -1,7 +1,7 @@
 //! What the fleet needs of the world. No SDK type crosses a port; errors are semantic and classified once per
 //! backend.
 //!
-//! A backend implements [`Queue`], [`ArtifactStore`], [`RunStore`], [`Registry`], [`Fleet`] and [`Sources`]; a host (the
+//! A backend implements [`Queue`], [`ArtifactStore`], [`RunStore`], [`Registry`], [`Fleet`], [`Pipelines`] and [`Sources`]; a host (the
 //! real process, or the simulator) implements [`Clock`], [`Random`] and [`Spawn`]. Each port has one conformance suite,
 //! behind the feature `conformance`, that every implementation runs.
 
@@ -9,6 +9,7 @@ mod artifacts;
 mod error;
 mod fleet;
 mod host;
+mod pipelines;
 mod queue;
 mod registry;
 mod runs;
@@ -20,6 +21,7 @@ pub use artifacts::ArtifactStore;
 pub use error::{ErrorKind, PortError, PortResult};
 pub use fleet::{Fleet, Pause, Presence};
 pub use host::{Clock, Random, Spawn};
+pub use pipelines::{Entered, Pipelines};
 pub use queue::{DeadLetter, DeadLetterId, Delivery, Depth, Outbound, Queue, Receipt};
 pub use registry::{MovedTo, Registry, RolledBack};
 pub use runs::{CacheEntry, Created, ListFilter, Page, RunStore};
@@ -38,6 +40,8 @@ pub struct Backend {
     pub registry: Arc<dyn Registry>,
     /// Its workers, and which pools are paused.
     pub fleet: Arc<dyn Fleet>,
+    /// Its named pipelines.
+    pub pipelines: Arc<dyn Pipelines>,
     /// What others keep and it may read.
     pub sources: Arc<dyn Sources>,
 }

@@ -9,6 +9,7 @@ use super::load::{Data, Prediction};
 use super::stages::{Candidate, Deploy, Evaluate, Explain, Gate, Split, Transform, Validate};
 use super::{Parameter, Retry, Step, default_deadline};
 use crate::id::PipelineName;
+use crate::intake::Rules;
 use crate::time::human;
 
 /// A specification as it is written.
@@ -54,6 +55,8 @@ pub(crate) struct Written {
     deploy: Option<Switch<Deploy>>,
     /// What is to be predicted with which registered model: a pipeline of its own, without any section above.
     predict: Option<Prediction>,
+    /// What upstream systems may do with the pipeline once it is applied under its name: `producer pipelines apply`.
+    intake: Option<Rules>,
     /// How long one attempt of a step may take, by the step's name: `train = "10m"`.
     limits: Option<BTreeMap<String, Limit>>,
     /// What is done, in order, in the long form that sections are turned into.

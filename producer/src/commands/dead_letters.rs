@@ -1,15 +1,16 @@
 //! `producer dead-letters`: messages that no run could absorb.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
+mod queues;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use pipeline::Envelope;
-use pipeline::item::{MemoryClass, QueueName};
+use pipeline::StepName;
+use pipeline::item::QueueName;
 use pipeline::ports::{DeadLetter, DeadLetterId};
-use pipeline::spec::{CATALOGUE, kind};
-use pipeline::{StageName, StepName};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
+use self::queues::{KnownQueue, queues};
 use crate::backend::Access;
 use crate::exit::{Exit, Failure};
 use crate::render::{Cell, Table, ago, count, duration, printable};
@@ -88,27 +89,6 @@ pub struct Selection {
     queue: Option<KnownQueue>,
 }
 
-/// A queue of a stage in the catalogue: `train`, `train-large`.
-#[derive(Debug, Clone)]
-pub struct KnownQueue(QueueName);
-
-impl FromStr for KnownQueue {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let queue: QueueName = text.parse().map_err(|e: pipeline::id::InvalidId| e.to_string())?;
-        if kind(queue.stage.as_str()).is_some() {
-            return Ok(Self(queue));
-        }
-        let stages: Vec<&str> = CATALOGUE.iter().map(|kind| kind.name).collect();
-        Err(format!(
-            "{text:?} is no queue: queues are called as their stages are, in larger memory classes with -large or -xlarge; \
-             stages are {}",
-            stages.join(", ")
-        ))
-    }
-}
-
 impl Command {
     /// What it does to the backend.
     pub fn access(&self) -> Access {
@@ -118,6 +98,9 @@ impl Command {
         }
     }
 }
+
+/// How many queues are listed at a time.
+const AT_A_TIME: usize = 16;
 
 /// How many dead letters of a queue are asked for at once.
 const BATCH: usize = 1000;
@@ -138,24 +121,18 @@ pub(super) async fn perform(session: &Session, command: Command) -> Result<Exit,
     }
 }
 
-/// The queue that was named, or those of every stage in each class that it is deployed in.
-fn queues(named: Option<KnownQueue>) -> Vec<QueueName> {
-    if let Some(KnownQueue(queue)) = named {
-        return vec![queue];
+/// The letters of each queue, at most so many of each, several queues at a time: where listing is receiving, an empty
+/// queue makes wait.
+async fn letters(
+    session: &Session,
+    queues: &[QueueName],
+    most: usize,
+) -> Result<Vec<Vec<DeadLetter>>, Failure> {
+    let mut asked = Vec::new();
+    for queue in queues {
+        asked.push(session.backend.queue.list_dead(queue, most));
     }
-    let of = |kind: &pipeline::spec::Kind| {
-        let stage = StageName::new(kind.name).expect("names in the catalogue are ids; a test there holds it");
-        let classes = MemoryClass::ALL
-            .into_iter()
-            .filter(|class| *class <= kind.largest);
-        classes
-            .map(|class| QueueName {
-                stage: stage.clone(),
-                class,
-            })
-            .collect::<Vec<_>>()
-    };
-    CATALOGUE.iter().flat_map(of).collect()
+    Ok(stream::iter(asked).buffered(AT_A_TIME).try_collect().await?)
 }
 
 #[derive(Serialize)]
@@ -193,8 +170,7 @@ async fn list(session: &Session, queues: &[QueueName], most: usize) -> Result<Ex
     let mut views = Vec::new();
     let mut table = Table::new(&["ID", "QUEUE", "DEAD SINCE", "RECEIVED", "RUN", "STEP", "REASON"]);
     let mut full = Vec::new();
-    for queue in queues {
-        let letters = session.backend.queue.list_dead(queue, most).await?;
+    for (queue, letters) in queues.iter().zip(letters(session, queues, most).await?) {
         if letters.len() >= most {
             full.push(queue.to_string());
         }
@@ -372,26 +348,4 @@ async fn change_all(session: &Session, queue: &QueueName, deed: Deed) -> Result<
         changed += n;
     }
     Ok(changed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queues_are_those_of_the_catalogue() {
-        let all = queues(None);
-        assert!(all.len() >= CATALOGUE.len());
-        for queue in &all {
-            let known: KnownQueue = queue.to_string().parse().expect("a queue of the catalogue");
-            assert_eq!(known.0, *queue);
-        }
-        assert!(
-            "nope"
-                .parse::<KnownQueue>()
-                .expect_err("unknown")
-                .contains("noop")
-        );
-        assert!("A/b".parse::<KnownQueue>().is_err());
-    }
 }

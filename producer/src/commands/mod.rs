@@ -10,6 +10,7 @@ pub mod list;
 pub mod logs;
 pub mod models;
 pub mod pause;
+pub mod pipelines;
 mod results;
 pub mod resume;
 #[cfg(feature = "aws")]
@@ -45,13 +46,15 @@ pub async fn perform(session: &Session, command: Command) -> Result<Exit, Failur
         Command::DeadLetters(command) => dead_letters::perform(session, command).await,
         Command::Artifacts(command) => artifacts::perform(session, command).await,
         Command::Models(command) => models::perform(session, command).await,
+        Command::Pipelines(command) => pipelines::perform(session, command).await,
         Command::Gc(args) => gc::perform(session, args).await,
         #[cfg(feature = "aws")]
         Command::Setup(_) => unreachable!("it is done before a session is opened: nothing may be there yet"),
     }
 }
 
-/// The names of all stages: a wrong one is answered with its nearest.
+/// The names of all stages, and of the intake: a wrong one is answered with its nearest.
 fn stage_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(CATALOGUE.iter().map(|kind| kind.name))
+    let stages = CATALOGUE.iter().map(|kind| kind.name);
+    PossibleValuesParser::new(stages.chain([pipeline::intake::QUEUE]))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use pipeline::operate::{self, Submitted};
-use pipeline::spec::{self, MAX_SPEC_BYTES, Overrides, Parameter, Setting, load};
+use pipeline::spec::{self, MAX_SPEC_BYTES, Overrides, Parameter, Problems, Setting, load};
 use pipeline::{PipelineName, RunId, RunStatus, Spec, Timestamp};
 use serde::Serialize;
 
@@ -193,7 +193,8 @@ fn told(session: &Session, id: &RunId, submitted: Submitted, is_one_of_many: boo
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+/// The text of a specification.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let what = format!("read the specification {}", path.display());
     // One byte more than is taken: then the loader says that it is too long.
     let most = MAX_SPEC_BYTES as u64 + 1;
@@ -213,33 +214,35 @@ fn read(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// The specification for one day, or everything that is wrong with it, as `file:line: key: what`.
+/// The specification for one day, or everything that is wrong with it.
 fn checked(path: &Path, text: &str, settings: &Overrides, day: Option<Date>) -> Result<Spec, Failure> {
     let mut overrides = settings.clone();
     if let Some(day) = day {
         overrides.insert("date".into(), Parameter::Text(day.to_string()));
     }
-    load(text, &overrides).map_err(|problems| {
-        let lines = problems.0.iter().map(|problem| {
-            let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
-            let key = if problem.key.is_empty() {
-                String::new()
-            } else {
-                format!(" {}:", problem.key)
-            };
-            format!("{}{line}:{key} {}", path.display(), problem.message)
-        });
-        let heading = format!(
-            "{} wrong with the specification:",
-            count(problems.0.len(), "thing")
-        );
-        Failure::Usage(
-            std::iter::once(heading)
-                .chain(lines)
-                .collect::<Vec<_>>()
-                .join("\n"),
-        )
-    })
+    load(text, &overrides).map_err(|problems| explained(path, &problems))
+}
+
+/// Everything that is wrong with a specification, as `file:line: key: what`.
+pub(super) fn explained(path: &Path, problems: &Problems) -> Failure {
+    let lines = problems.0.iter().map(|problem| {
+        let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
+        let key = match problem.key.is_empty() {
+            true => String::new(),
+            false => format!(" {}:", problem.key),
+        };
+        format!("{}{line}:{key} {}", path.display(), problem.message)
+    });
+    let heading = format!(
+        "{} wrong with the specification:",
+        count(problems.0.len(), "thing")
+    );
+    Failure::Usage(
+        std::iter::once(heading)
+            .chain(lines)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
 }
 
 /// `{pipeline}-{date}`, which makes one run per day; or a fresh `{pipeline}-{yyyymmdd}-{8 hex}`.

@@ -68,6 +68,16 @@ impl Emulator {
         ]
     }
 
+    /// For clients of its services.
+    pub async fn config(&self) -> aws_config::SdkConfig {
+        aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .endpoint_url(&self.address)
+            .region("us-east-1")
+            .test_credentials()
+            .load()
+            .await
+    }
+
     /// A fleet's things at this endpoint.
     pub async fn open(&self, options: Options, host: &Host) -> Aws {
         let options = Options {

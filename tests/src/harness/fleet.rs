@@ -137,6 +137,19 @@ impl Fleet {
         PoolBuilder::new(self, stages)
     }
 
+    /// The process that serves upstream systems, to be told more and started.
+    pub fn intake(&self) -> PoolBuilder<'_> {
+        PoolBuilder::intake(self)
+    }
+
+    /// What it is called on AWS.
+    pub fn name(&self) -> &str {
+        match &self.place {
+            Place::Folder(_) => panic!("a fleet in a folder has no name"),
+            Place::Emulator(_, name) => name,
+        }
+    }
+
     pub(super) fn start(&self, name: &str, command: &mut Command) -> Process {
         let process = Process::start(name, command, &self.environment());
         self.outputs
@@ -200,6 +213,12 @@ impl Fleet {
         self.block_on(self.backend().runs.load(run))
             .unwrap_or_else(|e| panic!("cannot load run {run}: {e}"))
             .unwrap_or_else(|| panic!("run {run} is lost"))
+    }
+
+    /// Waits until there is such a run.
+    pub fn wait_for_run(&self, run: &RunId) {
+        let look = || self.block_on(self.backend().runs.load(run)).ok().flatten();
+        wait_for(&format!("run {run}"), || self.told(), look);
     }
 
     /// The run's branches.

@@ -33,6 +33,17 @@ impl<'a> PoolBuilder<'a> {
         }
     }
 
+    pub(super) fn intake(fleet: &'a Fleet) -> Self {
+        let mut command = Command::new(super::worker());
+        command.args(["intake", "--backend", &fleet.address()]);
+        Self {
+            fleet,
+            name: "intake".into(),
+            command,
+            has_own_port: true,
+        }
+    }
+
     /// With its metrics where they are unless somebody says otherwise.
     #[must_use]
     pub fn with_metrics_at_the_usual_port(mut self) -> Self {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pipeline::id::{AliasName, ModelName};
+use pipeline::id::{AliasName, ModelName, PipelineName};
+use pipeline::intake::Definition;
 use pipeline::item::{BranchItem, Item, RunItem};
 use pipeline::ports::{
-    ArtifactStore, Backend, CacheEntry, Created, DeadLetter, DeadLetterId, Delivery, Depth, Fleet,
-    ListFilter, MovedTo, Outbound, Page, Pause, PortError, PortResult, Presence, Queue, Receipt, Registry,
-    RolledBack, RunStore, SourceObject, Sources,
+    ArtifactStore, Backend, CacheEntry, Created, DeadLetter, DeadLetterId, Delivery, Depth, Entered, Fleet,
+    ListFilter, MovedTo, Outbound, Page, Pause, Pipelines, PortError, PortResult, Presence, Queue, Receipt,
+    Registry, RolledBack, RunStore, SourceObject, Sources,
 };
 use pipeline::registry::{Alias, ModelVersion};
 use pipeline::update::{Applied, GuardedUpdate};
@@ -28,6 +29,7 @@ pub fn metered(backend: Backend, metrics: &Metrics) -> Backend {
         runs: Arc::new(MeteredRuns::new(backend.runs, metrics)),
         registry: Arc::new(MeteredRegistry::new(backend.registry, metrics)),
         fleet: Arc::new(MeteredFleet::new(backend.fleet, metrics)),
+        pipelines: Arc::new(MeteredPipelines::new(backend.pipelines, metrics)),
         sources: Arc::new(MeteredSources::new(backend.sources, metrics)),
     }
 }
@@ -306,6 +308,37 @@ impl Fleet for MeteredFleet {
 
     async fn read_logs(&self, run: &RunId, step: Option<&StepName>, max: usize) -> PortResult<Vec<String>> {
         self.read_logs.count(self.inner.read_logs(run, step, max).await)
+    }
+}
+
+decorator!(MeteredPipelines of Pipelines as "pipelines" {
+    put, get, list, remove, enter, leave,
+});
+
+#[async_trait]
+impl Pipelines for MeteredPipelines {
+    async fn put(&self, definition: &Definition) -> PortResult<()> {
+        self.put.count(self.inner.put(definition).await)
+    }
+
+    async fn get(&self, name: &PipelineName) -> PortResult<Option<Definition>> {
+        self.get.count(self.inner.get(name).await)
+    }
+
+    async fn list(&self) -> PortResult<Vec<Definition>> {
+        self.list.count(self.inner.list().await)
+    }
+
+    async fn remove(&self, name: &PipelineName) -> PortResult<bool> {
+        self.remove.count(self.inner.remove(name).await)
+    }
+
+    async fn enter(&self, name: &PipelineName, run: &RunId, max: u32) -> PortResult<Entered> {
+        self.enter.count(self.inner.enter(name, run, max).await)
+    }
+
+    async fn leave(&self, name: &PipelineName, run: &RunId) -> PortResult<()> {
+        self.leave.count(self.inner.leave(name, run).await)
     }
 }
 

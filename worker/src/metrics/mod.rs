@@ -11,17 +11,18 @@
 //! | `fleetline_handoff_seconds{stage}` | histogram: from "ready" to "claimed" |
 //! | `fleetline_backend_requests_total{service,operation,outcome}` | calls to the backend, on AWS requests to its services: `ok`, or the kind of error |
 //! | `fleetline_artifact_bytes_total{stage,direction}` | artifacts that were `read` and `written` |
+//! | `fleetline_intake_messages_total{outcome}` | messages of upstream systems: `accepted`, `waits`, `refused`, `failed` |
 //! | `process_*` | this process: memory, processor time |
 //!
 //! The label `stage` of a queue in a larger memory class is the queue's name, such as `train-large`. Ids of runs are
 //! in no label: there would be a new series for every run.
 
 mod metered;
+mod outcome;
 mod process;
 
 use std::time::Duration;
 
-use pipeline::item::FaultClass;
 use pipeline::ports::{ErrorKind, PortError};
 use pipeline::{QueueName, StageName};
 use prometheus::{
@@ -30,6 +31,7 @@ use prometheus::{
 };
 
 pub use metered::metered;
+pub use outcome::{AttemptOutcome, Direction, IntakeOutcome};
 
 /// From a millisecond to twelve hours.
 const DURATION_BUCKETS: &[f64] = &[
@@ -40,43 +42,6 @@ const DURATION_BUCKETS: &[f64] = &[
 const HANDOFF_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0,
 ];
-
-/// How an attempt ended, as a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    /// Its result is the step's.
-    Committed,
-    /// The same, and the run ended by a gate.
-    Halted,
-    /// The result came from the cache.
-    Cached,
-    /// It had a result, but not the lease any more.
-    Discarded,
-    /// It failed.
-    Fault(FaultClass),
-}
-
-impl AttemptOutcome {
-    /// As it is shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Committed => "committed",
-            Self::Halted => "halted",
-            Self::Cached => "cached",
-            Self::Discarded => "discarded",
-            Self::Fault(class) => class.as_str(),
-        }
-    }
-}
-
-/// Which way artifacts went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the store to a stage.
-    Read,
-    /// From a stage to the store.
-    Written,
-}
 
 /// Everything that is counted in this process.
 #[derive(Debug)]
@@ -91,6 +56,7 @@ pub struct Metrics {
     handoff: HistogramVec,
     backend_requests: IntCounterVec,
     artifact_bytes: IntCounterVec,
+    intake: IntCounterVec,
     process: process::ProcessMetrics,
 }
 
@@ -176,6 +142,11 @@ impl Metrics {
                 "Bytes of artifacts that stages read and wrote.",
                 &["stage", "direction"],
             ),
+            intake: counter(
+                "fleetline_intake_messages_total",
+                "Messages of upstream systems, by what became of them.",
+                &["outcome"],
+            ),
             process: process::ProcessMetrics::new(&registry),
             registry,
         }
@@ -231,6 +202,11 @@ impl Metrics {
         self.artifact_bytes
             .with_label_values(&[stage.as_str(), direction])
             .inc_by(size_bytes);
+    }
+
+    /// The intake took a message.
+    pub fn taken_in(&self, outcome: IntakeOutcome) {
+        self.intake.with_label_values(&[outcome.as_str()]).inc();
     }
 
     /// All of it in Prometheus' text format.
@@ -316,6 +292,7 @@ fn error_label(kind: ErrorKind) -> &'static str {
 mod tests {
     use super::*;
     use pipeline::MemoryClass;
+    use pipeline::item::FaultClass;
 
     #[test]
     fn every_metric_has_the_name_that_dashboards_use() {
@@ -331,6 +308,7 @@ mod tests {
         metrics.lease_lost(&stage);
         metrics.handed_off(&stage, Duration::from_millis(4));
         metrics.artifact_bytes(&stage, Direction::Written, 1_000);
+        metrics.taken_in(IntakeOutcome::Refused);
         let requests = metrics.calls("queue", "send");
         requests.count(Ok(())).expect("passed on");
         requests
@@ -350,6 +328,7 @@ mod tests {
             "fleetline_handoff_seconds_bucket{stage=\"noop\",le=\"0.005\"} 1",
             "fleetline_backend_requests_total{operation=\"send\",outcome=\"ok\",service=\"queue\"} 1",
             "fleetline_backend_requests_total{operation=\"send\",outcome=\"throttled\",service=\"queue\"} 1",
+            "fleetline_intake_messages_total{outcome=\"refused\"} 1",
             "fleetline_artifact_bytes_total{direction=\"written\",stage=\"noop\"} 1000",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");

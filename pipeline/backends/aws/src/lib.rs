@@ -16,6 +16,8 @@
 //!           MODELS     {model}                the models that there are
 //!           WORKERS    {worker}               who is there
 //!           PAUSES     {stage}                which pools are paused
+//!           PIPELINES  {pipeline}             named pipelines
+//!           PLACES     {pipeline}             which of its runs have a place
 //! ```
 //!
 //! Safety leans on one thing only: that a conditional update of one item is atomic, and that a transaction is. Neither
@@ -26,6 +28,7 @@ mod client;
 mod error;
 mod fleet;
 mod logs;
+mod pipelines;
 mod queue;
 mod registry;
 mod retry;
@@ -94,6 +97,7 @@ pub async fn open(options: &Options, host: &Host) -> PortResult<Aws> {
             runs: Arc::new(runs::Runs(Arc::clone(&store))),
             registry: Arc::new(registry::Models(Arc::clone(&store))),
             fleet: Arc::new(fleet::Presences(Arc::clone(&store))),
+            pipelines: Arc::new(pipelines::Named(Arc::clone(&store))),
             sources: Arc::new(sources::Objects::new(
                 Arc::clone(&store),
                 &options.source_buckets,

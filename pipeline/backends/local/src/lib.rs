@@ -28,6 +28,7 @@ mod items;
 mod lock;
 mod logs;
 mod messages;
+mod pipelines;
 mod queue;
 mod reader;
 mod registry;
@@ -131,7 +132,8 @@ fn open_folder(folder: &Path, options: &Options, host: &Host) -> Result<Local, F
             artifacts: Arc::new(artifacts),
             runs: Arc::new(runs::Runs(Arc::clone(&store))),
             registry: Arc::new(registry::Models(Arc::clone(&store))),
-            fleet: Arc::new(fleet::Presences(store)),
+            fleet: Arc::new(fleet::Presences(Arc::clone(&store))),
+            pipelines: Arc::new(pipelines::Named(store)),
             sources: Arc::new(sources::Files::new(&options.source_folders, host)),
         },
         log_folder: folder.join("logs"),

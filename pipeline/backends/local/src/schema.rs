@@ -15,7 +15,7 @@ const APPLICATION_ID: i32 = 0x466c_6565;
 
 /// The steps from an empty database to the present form; `user_version` counts those that were taken. A step that
 /// was released never changes: a change of the form is a new step at the end.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// An open database.
 pub(crate) struct Opened {

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use crate::id::PipelineName;
+use crate::intake::Rules;
 use crate::time::human;
 
 use super::{MAX_DEADLINE, Parameter, RawStep, Retry, Spec, StageParams, Step, default_deadline};
@@ -158,6 +159,7 @@ impl Loader<'_> {
         let mut top = lines::to_object(self.document);
         let parameters = self.parameters(top.remove("parameters"), overrides);
         self.unknown_keys(&mut top);
+        self.intake(top.remove("intake"), &parameters);
         let has_name = top.contains_key("pipeline");
         self.substitute_in(&mut top, "", &parameters);
         let mut head = Map::new();
@@ -224,10 +226,21 @@ impl Loader<'_> {
         Some(spec)
     }
 
+    /// The rules of intake are no part of a specification, only written beside it: a run does not depend on them.
+    fn intake(&mut self, rules: Option<Value>, parameters: &Overrides) {
+        let Some(rules) = rules.and_then(|rules| self.read::<Rules>(rules, "intake")) else {
+            return;
+        };
+        let names: Vec<&str> = parameters.keys().map(String::as_str).collect();
+        for (key, message) in rules.mistakes(&names) {
+            self.problem(format!("intake.{key}"), message);
+        }
+    }
+
     fn unknown_keys(&mut self, top: &mut Map<String, Value>) {
         let known: Vec<&str> = HEAD
             .into_iter()
-            .chain(["parameters", "steps"])
+            .chain(["parameters", "intake", "steps"])
             .chain(SECTIONS)
             .collect();
         let unknown: Vec<String> = top
