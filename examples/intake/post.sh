@@ -6,6 +6,9 @@ set -euo pipefail
 
 fleet=${1:?which fleet} pipeline=${2:?which pipeline} key=${3:?under which key}
 
-queue=$(aws sqs get-queue-url --queue-name "$fleet-intake" --query QueueUrl --output text)
-aws sqs send-message --queue-url "$queue" >/dev/null \
+# Version 1 of the CLI takes no endpoint for SQS from its environment.
+endpoint=(${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"})
+
+queue=$(aws "${endpoint[@]}" sqs get-queue-url --queue-name "$fleet-intake" --query QueueUrl --output text)
+aws "${endpoint[@]}" sqs send-message --queue-url "$queue" >/dev/null \
     --message-body "{\"version\": \"1\", \"pipeline\": \"$pipeline\", \"key\": \"$key\"}"
