@@ -151,8 +151,8 @@ def linear_model(path):
     """A linear model's file: its features, and its coefficients (outputs, columns), intercepts and column means."""
     data = path.read_bytes()
     magic, kind, version, length = struct.unpack_from("<8s4sIQ", data)
-    if (magic, kind, version) != (b"FLEETLN1", b"MODL", 1) or length != len(data) - 56:
-        raise Failure(f"{path.name} is no model of version 1: teach parity_fleet.py its new form")
+    if (magic, kind, version) != (b"FLEETLN1", b"MODL", 2) or length != len(data) - 56:
+        raise Failure(f"{path.name} is no model of version 2: teach parity_fleet.py its new form")
     if hashlib.sha256(data[:24] + data[56:]).digest() != data[24:56]:
         raise Failure(f"{path.name} has another digest than it names")
     (size,) = struct.unpack_from("<I", data, 56)

@@ -4,7 +4,8 @@
 //! library writes the two of a categorical split the other way round, and XGBoost then reads past its arrays. The file
 //! stays as it is but for the arrays of such trees: its values keep their places and sizes.
 //!
-//! The base score is what XGBoost adds to every margin; it is written as a text (`[5E-1]`).
+//! The base score is what XGBoost adds to every margin; it is written as a text (`[5E-1]`), whose length has 64 bits as
+//! all lengths: XGBoost reads no others.
 //!
 //! The format is that of <https://ubjson.org>, as far as XGBoost's writer uses it.
 
@@ -75,8 +76,9 @@ pub(super) fn add_to_base_score(document: &mut Vec<u8>, number: f32) -> Result<(
         .parse()
         .map_err(|_| format!("the base score {text:?} is not one number"))?;
     let text = format!("[{:E}]", old + number);
-    let length = u8::try_from(text.len()).map_err(|e| e.to_string())?;
-    let mut value = vec![b'S', b'U', length];
+    let length = i64::try_from(text.len()).map_err(|e| e.to_string())?;
+    let mut value = b"SL".to_vec();
+    value.extend(length.to_be_bytes());
     value.extend(text.into_bytes());
     document.splice(place.start..place.text.end, value);
     Ok(())

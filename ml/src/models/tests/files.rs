@@ -201,3 +201,25 @@ fn exported_trees_of_numbers_far_from_0_predict_the_same() {
         }
     }
 }
+
+/// XGBoost reads texts of 64-bit lengths only. The library reads others too, so its predictions would not tell.
+#[test]
+fn an_exported_base_score_is_a_text_that_xgboost_reads() {
+    let train = shifted(4_200.0);
+    for told in [boosting, forest] {
+        let model = trained(&told(), &train.problem(Task::Regression), train.examples());
+        let (_, bytes) = model.export().expect("exports").expect("trees have a form");
+        let key = b"base_score";
+        let at = bytes.windows(key.len()).position(|part| part == key);
+        let value = &bytes[at.expect("there is one") + key.len()..];
+        assert_eq!(&value[..2], b"SL");
+        let (length, text) = value[2..].split_first_chunk().expect("a length");
+        let length = usize::try_from(i64::from_be_bytes(*length)).expect("no negative length");
+        let number = text[..length]
+            .strip_prefix(b"[")
+            .and_then(|text| text.strip_suffix(b"]"))
+            .and_then(|text| std::str::from_utf8(text).ok()?.parse::<f32>().ok())
+            .expect("a list of one number");
+        assert!((number - 4_200.0).abs() < 2.0, "{number}");
+    }
+}
