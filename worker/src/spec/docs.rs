@@ -24,7 +24,7 @@ const HEAD: [&str; 6] = [
 ];
 
 /// Sections, in the order in which things happen.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "data",
     "split",
     "validate",
@@ -35,6 +35,7 @@ const SECTIONS: [&str; 11] = [
     "explain",
     "deploy",
     "limits",
+    "intake",
     "predict",
 ];
 
