@@ -94,6 +94,18 @@ parity: ready ## Compare with scikit-learn, SHAP, XGBoost and LightGBM (PROFILE=
 	binaries=$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(PROFILE)); \
 		tests/scripts/parity --worker "$$binaries/worker" --producer "$$binaries/producer" $(ARGS)
 
+# Containers are tried with what is deployed, unless another profile is asked for; the profile dev is sooner built.
+CONTAINED := $(if $(filter file,$(origin PROFILE)),release,$(PROFILE))
+
+.PHONY: compose-test
+compose-test: ready ## Run the fleet in containers, kill a worker, scale (needs Docker; PROFILE=dev: sooner built)
+	cargo build --profile $(CONTAINED) --locked $(if $(filter dev,$(CONTAINED)),--workspace --all-targets,-p worker -p producer -p e2e --bins)
+	tests/scripts/compose-test "$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(CONTAINED))"
+
+.PHONY: image-test
+image-test: ## Build the image from source and look whether it is what it should be (needs Docker and half an hour)
+	tests/scripts/image-test $(ARGS)
+
 .PHONY: clean
 clean: ## Remove build output and tools (runs in .fleetline stay)
 	cargo clean
