@@ -33,8 +33,7 @@ struct Lake {
 impl Lake {
     fn new(fleet: &Fleet) -> Self {
         let config = fleet.block_on(Emulator::shared().config());
-        let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
-        let s3 = aws_sdk_s3::Client::from_conf(path_style.build());
+        let s3 = fleet.block_on(Emulator::shared().s3());
         let bucket = format!("lake-{}", fleet.name());
         let sqs = aws_sdk_sqs::Client::new(&config);
         fleet.block_on(async {

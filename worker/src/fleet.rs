@@ -10,6 +10,7 @@ use pipeline::spec::{Kind, Weight};
 use pipeline::{MemoryClass, QueueName, StageName, WorkerId};
 use tokio::sync::{Semaphore, watch};
 
+use crate::agent::{Agent, Protection};
 use crate::background;
 use crate::config::Settings;
 use crate::drain::{Drain, Phase};
@@ -36,6 +37,9 @@ pub enum StartError {
     /// A test hook names no moment.
     #[error("test_pause_at: {0}")]
     Moment(String),
+    /// ECS says where its agent is in a way that we do not understand.
+    #[error("ECS_AGENT_URI: {0}")]
+    Agent(String),
     /// Metrics cannot be shown.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -63,6 +67,8 @@ pub fn build(
         path: settings.scratch.clone(),
         source,
     })?;
+    let agent = settings.ecs_agent.as_deref().map(Agent::at).transpose();
+    let protection = Protection::new(host.clone(), agent.map_err(StartError::Agent)?);
     Ok(Arc::new(Worker {
         id,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -70,6 +76,7 @@ pub fn build(
         host,
         readiness: Arc::new(Readiness::new()),
         metrics,
+        protection,
         drain: Drain::default(),
         gate: Gate::default(),
         capacity: Capacity {
@@ -132,6 +139,7 @@ impl Running {
         // The senders are the pools: when the last one ends, the count is zero.
         let _ = self.open_pools.wait_for(|n| *n == 0).await;
         worker.scratch.remove_idle();
+        worker.protection.leave().await;
         background::store_logs(worker).await;
         if let Err(e) = worker.backend.fleet.leave(&worker.id).await {
             tracing::debug!("cannot say that this worker leaves: {e}");
@@ -194,6 +202,9 @@ async fn look_around(worker: &Arc<Worker>, settings: &Settings) -> Result<(), St
     background::check_clock(worker).await;
     // Before the first receive: a stage that is paused already is not touched.
     background::read_pauses(worker).await;
+    let protection = worker.protection.clone();
+    let release = async move { protection.release_when_idle().await };
+    worker.host.spawn.spawn(Box::pin(release));
     if let Some(address) = settings.metrics_addr {
         let endpoint = match Endpoint::bind(address).await {
             // Several pools on one machine are the usual case, and only one of them has the usual port.

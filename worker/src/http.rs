@@ -1,4 +1,6 @@
-//! What monitoring asks this process, over HTTP: `/metrics`, `/healthz` and `/readyz`.
+//! What monitoring asks this process, over HTTP: `/metrics`; `/healthz`, whether it lives; `/readyz`, whether it takes work
+//! now; `/startupz`, whether it ever did. A container is judged by the last one: when AWS is away, or while it drains,
+//! replacing it would help nobody.
 //!
 //! On loopback unless told otherwise: there is no authentication, and nothing here changes anything.
 
@@ -7,7 +9,8 @@ use std::fmt::Write;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -34,7 +37,10 @@ pub enum Obstacle {
 
 /// Whether the process is ready for work; shared by those who know and `/readyz`.
 #[derive(Debug)]
-pub struct Readiness(Mutex<BTreeMap<Obstacle, String>>);
+pub struct Readiness {
+    obstacles: Mutex<BTreeMap<Obstacle, String>>,
+    was_ready: AtomicBool,
+}
 
 impl Default for Readiness {
     fn default() -> Self {
@@ -45,31 +51,29 @@ impl Default for Readiness {
 impl Readiness {
     /// Not ready: [`Obstacle::Starting`] stands in the way until it is cleared.
     pub fn new() -> Self {
-        Self(Mutex::new(BTreeMap::from([(
-            Obstacle::Starting,
-            "starting".to_owned(),
-        )])))
+        Self {
+            obstacles: Mutex::new(BTreeMap::from([(Obstacle::Starting, "starting".to_owned())])),
+            was_ready: AtomicBool::new(false),
+        }
     }
 
     /// Something stands in the way; `reason` is for people.
     pub fn block(&self, obstacle: Obstacle, reason: impl Into<String>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(obstacle, reason.into());
+        self.lock().insert(obstacle, reason.into());
     }
 
     /// It does not any more.
     pub fn clear(&self, obstacle: Obstacle) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&obstacle);
+        let mut obstacles = self.lock();
+        obstacles.remove(&obstacle);
+        if obstacles.is_empty() {
+            self.was_ready.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Everything that stands in the way, one reason a line; none if the process is ready.
     pub fn obstacles(&self) -> Option<String> {
-        let obstacles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let obstacles = self.lock();
         (!obstacles.is_empty()).then(|| {
             obstacles.values().fold(String::new(), |mut text, reason| {
                 // Writing to memory does not fail.
@@ -77,6 +81,18 @@ impl Readiness {
                 text
             })
         })
+    }
+}
+
+impl Readiness {
+    /// True if the process was ready at some time.
+    pub fn was_ready(&self) -> bool {
+        self.was_ready.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Obstacle, String>> {
+        // One insertion or removal at a time leaves it whole.
+        self.obstacles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,6 +142,7 @@ impl Endpoint {
             .route("/metrics", get(show_metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(show_readiness))
+            .route("/startupz", get(show_startup))
             .with_state(Shown { metrics, readiness });
         let serving = axum::serve(self.listener, router);
         futures::future::select(std::pin::pin!(end), std::pin::pin!(serving.into_future())).await;
@@ -146,6 +163,13 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
     match shown.readiness.obstacles() {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(reasons) => (StatusCode::SERVICE_UNAVAILABLE, reasons),
+    }
+}
+
+async fn show_startup(state: State<Shown>) -> (StatusCode, String) {
+    match state.readiness.was_ready() {
+        true => (StatusCode::OK, "has been ready\n".to_owned()),
+        false => show_readiness(state).await,
     }
 }
 
@@ -190,6 +214,7 @@ mod tests {
                 starting.starts_with("HTTP/1.1 503") && starting.ends_with("starting\n"),
                 "{starting}"
             );
+            assert!(ask(address, "/startupz").await.starts_with("HTTP/1.1 503"));
             readiness.clear(Obstacle::Starting);
             assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200"));
             readiness.block(Obstacle::Draining, "draining");
@@ -199,6 +224,7 @@ mod tests {
                 blocked.ends_with("the backend does not answer\ndraining\n"),
                 "{blocked}"
             );
+            assert!(ask(address, "/startupz").await.starts_with("HTTP/1.1 200"));
             let shown = ask(address, "/metrics").await;
             assert!(
                 shown.contains("text/plain; version=0.0.4") && shown.contains("process_cpu_seconds_total"),

@@ -12,9 +12,11 @@ use pipeline::operate::{self, Submitted};
 use pipeline::ports::{Delivery, Entered, PortError, PortResult};
 use pipeline::{PipelineName, RunId, RunStatus};
 
+use crate::agent::Answer as Protected;
 use crate::delivery::{Answer, answer};
 use crate::drain::Phase;
 use crate::metrics::IntakeOutcome;
+use crate::pool;
 use crate::worker::Worker;
 
 /// How many messages one receive asks for. They are taken one after the other: each costs milliseconds.
@@ -57,8 +59,19 @@ pub async fn consume(worker: Arc<Worker>) {
         match received {
             Ok(deliveries) => {
                 failures = 0;
+                if deliveries.is_empty() {
+                    continue;
+                }
+                let _busy = worker.protection.busy();
+                if worker.protection.hold().await == Protected::Leave {
+                    pool::leave(&worker);
+                }
                 for delivery in deliveries {
-                    take(&worker, delivery).await;
+                    if worker.drain.is_working() {
+                        take(&worker, delivery).await;
+                    } else {
+                        answer(&worker, delivery.receipt, Answer::Release(Duration::ZERO)).await;
+                    }
                 }
             }
             Err(e) => {

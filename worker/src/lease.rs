@@ -146,6 +146,7 @@ impl Lease {
             }
             Applied::AliasMoved(_) => {}
         }
+        worker.protection.beat();
         if worker.host.clock.monotonic().saturating_sub(self.received_at) >= MESSAGE_LIFETIME {
             if let Some(receipt) = self.receipt.take() {
                 worker.backend.queue.ack(receipt).await?;

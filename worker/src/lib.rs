@@ -6,6 +6,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)] // they panic once the reader is gone: `output` does not
 
+pub mod agent;
 pub mod attempt;
 pub mod backend;
 pub mod background;

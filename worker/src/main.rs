@@ -16,7 +16,7 @@ use worker::predict::{self, PredictArgs};
 use worker::run::{self, Progress, Report, RunArgs};
 use worker::spec::SpecCommand;
 use worker::worker::{ProgressSink, Worker};
-use worker::{backend, background, child, fleet, host, output, telemetry};
+use worker::{agent, backend, background, child, fleet, host, output, telemetry};
 
 /// The fleet's binary: pools of workers that carry out the stages of runs.
 #[derive(Debug, Parser)]
@@ -104,6 +104,16 @@ Exit codes: 0 done, 2 a flag is wrong, 3 there is no such model, 130 Ctrl-C, 1 a
         #[command(subcommand)]
         command: SpecCommand,
     },
+    /// Asks the worker of this container whether it is well
+    #[command(after_help = "\
+Asks the worker whose metrics are at --metrics-addr whether it has ever been ready for work, and says why not. A check of
+a container's health: a worker that waits for AWS, or drains, is well.
+
+Exit codes: 0 well, 1 not, or not there.")]
+    Health {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Lists the stages that there are
     Stages,
     /// One attempt in a process of its own; only pools start it
@@ -142,6 +152,7 @@ fn main() -> ExitCode {
         } => in_runtime(pool(stages, classes, config)),
         Command::Intake { config } => in_runtime(take_in(config)),
         Command::Run { args, config } => in_runtime(run_one(args, config)),
+        Command::Health { config } => in_runtime(health(config)),
         Command::Predict { args, config } => in_runtime(predict_file(args, config)),
     }
 }
@@ -216,6 +227,16 @@ async fn take_in(config: ConfigArgs) -> Result<u8, Failure> {
     tracing::info!(worker = %worker.id, "serves {}", pipeline::intake::QUEUE);
     running.ended(&worker).await;
     tracing::info!("drained");
+    Ok(0)
+}
+
+async fn health(config: ConfigArgs) -> Result<u8, Failure> {
+    let settings = config::load(config, Mode::Pool).map_err(Failure::usage)?;
+    let host = host::real_host(0);
+    let told = agent::health::ask(&settings, &*host.clock)
+        .await
+        .map_err(Failure::other)?;
+    output::write(format_args!("{told}")).map_err(Failure::other)?;
     Ok(0)
 }
 

@@ -8,8 +8,10 @@ use pipeline::ports::Delivery;
 use pipeline::spec::{Kind, Weight};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::agent::Answer as Protected;
 use crate::delivery::{self, Answer};
 use crate::drain::Phase;
+use crate::http::Obstacle;
 use crate::worker::Worker;
 
 /// The most messages that one receive asks for.
@@ -73,6 +75,13 @@ pub async fn consume(worker: Arc<Worker>, queue: QueueName, kind: &'static Kind,
                 continue;
             }
         };
+        if deliveries.is_empty() {
+            continue;
+        }
+        let _busy = worker.protection.busy();
+        if worker.protection.hold().await == Protected::Leave {
+            leave(&worker);
+        }
         if !worker.drain.is_working() || !worker.gate.is_open(&queue.stage) {
             give_back(&worker, deliveries).await;
             continue;
@@ -81,9 +90,10 @@ pub async fn consume(worker: Arc<Worker>, queue: QueueName, kind: &'static Kind,
             under_way.send_modify(|n| *n += 1);
             let (worker, queue, under_way) = (worker.clone(), queue.clone(), under_way.clone());
             let in_flight = worker.metrics.in_flight(&queue.stage);
+            let busy = worker.protection.busy();
             let spawn = worker.host.spawn.clone();
             spawn.spawn(Box::pin(async move {
-                let _held = (Done(under_way), in_flight, permit);
+                let _held = (Done(under_way), in_flight, permit, busy);
                 delivery::handle(worker, queue, delivery).await;
             }));
         }
@@ -152,6 +162,14 @@ async fn next_permits(
 /// `size_bytes` in whole MiB, rounded up, as permits are counted.
 pub fn mib(size_bytes: u64) -> u32 {
     u32::try_from(size_bytes.div_ceil(1024 * 1024)).unwrap_or(u32::MAX)
+}
+
+/// A deployment waits for this task to be gone.
+pub(crate) fn leave(worker: &Worker) {
+    worker
+        .readiness
+        .block(Obstacle::Draining, "draining: a deployment waits");
+    worker.drain.advance(Phase::Draining);
 }
 
 /// What was received while the pool was being paused or drained goes back untouched.

@@ -10,6 +10,7 @@ use pipeline::spec::MAX_SPEC_BYTES;
 use pipeline::{MemoryClass, Nonce, Sha256Digest, Spec, WorkerId};
 use tokio::sync::{Semaphore, watch};
 
+use crate::agent::Protection;
 use crate::drain::Drain;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
     /// What it tells those who ask whether it is ready.
     pub readiness: Arc<Readiness>,
+    /// What keeps it from being chosen when its service scales in.
+    pub protection: Arc<Protection>,
     /// Whether it is leaving.
     pub drain: Drain,
     /// Whether it may receive.

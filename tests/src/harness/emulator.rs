@@ -78,6 +78,12 @@ impl Emulator {
             .await
     }
 
+    /// A client of its S3, which has no names of hosts for buckets.
+    pub async fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.config().await).force_path_style(true);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
     /// A fleet's things at this endpoint.
     pub async fn open(&self, options: Options, host: &Host) -> Aws {
         let options = Options {

@@ -150,8 +150,17 @@ impl Fleet {
         }
     }
 
-    pub(super) fn start(&self, name: &str, command: &mut Command) -> Process {
-        let process = Process::start(name, command, &self.environment());
+    /// Starts a process with more variables in its environment.
+    pub(super) fn start(
+        &self,
+        name: &str,
+        command: &mut Command,
+        more: &[(&'static str, String)],
+    ) -> Process {
+        let mut environment = self.environment();
+        // The later one of a name counts.
+        environment.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
+        let process = Process::start(name, command, &environment);
         self.outputs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -170,6 +179,15 @@ impl Fleet {
         let mut command = Command::new(super::producer());
         command.args(["--backend", &self.address()]).args(arguments);
         run_to_end(&mut command, &self.environment())
+    }
+
+    /// The same by another way to the AWS endpoint.
+    pub fn producer_through(&self, endpoint: &str, arguments: &[&str]) -> Said {
+        let mut command = Command::new(super::producer());
+        command.args(["--backend", &self.address()]).args(arguments);
+        let mut environment = self.environment();
+        environment.push(("AWS_ENDPOINT_URL", endpoint));
+        run_to_end(&mut command, &environment)
     }
 
     /// Runs `worker` with these arguments, to its end.

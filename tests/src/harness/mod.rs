@@ -14,12 +14,14 @@
 mod binaries;
 mod check;
 mod command;
+mod ecs_agent;
 mod emulator;
 mod endpoint;
 mod fleet;
 mod mount;
 mod pool;
 mod process;
+mod proxy;
 mod report;
 
 use std::time::{Duration, Instant};
@@ -27,12 +29,14 @@ use std::time::{Duration, Instant};
 pub use binaries::{producer, worker};
 pub use check::Results;
 pub use command::Said;
+pub use ecs_agent::{AgentMood, EcsAgent};
 pub use emulator::Emulator;
 pub use endpoint::{Answer, Sample, get};
 pub use fleet::Fleet;
 pub use mount::SmallDisk;
 pub use pool::{Pool, PoolBuilder};
 pub use process::{Output, Process};
+pub use proxy::{Proxy, Rule, Trouble};
 pub use report::RunReport;
 
 /// How long anything may take that a test waits for. Far longer than it takes, also on a busy machine.

@@ -12,6 +12,7 @@ pub struct PoolBuilder<'a> {
     name: String,
     command: Command,
     has_own_port: bool,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl<'a> PoolBuilder<'a> {
@@ -30,6 +31,7 @@ impl<'a> PoolBuilder<'a> {
             name: format!("pool of {stages}"),
             command,
             has_own_port: true,
+            environment: Vec::new(),
         }
     }
 
@@ -41,6 +43,7 @@ impl<'a> PoolBuilder<'a> {
             name: "intake".into(),
             command,
             has_own_port: true,
+            environment: Vec::new(),
         }
     }
 
@@ -48,6 +51,19 @@ impl<'a> PoolBuilder<'a> {
     #[must_use]
     pub fn with_metrics_at_the_usual_port(mut self) -> Self {
         self.has_own_port = false;
+        self
+    }
+
+    /// With another way to its AWS endpoint.
+    #[must_use]
+    pub fn through(self, endpoint: &str) -> Self {
+        self.env("AWS_ENDPOINT_URL", endpoint)
+    }
+
+    /// With a variable of its environment, which wins over what all processes of its fleet get.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
         self
     }
 
@@ -77,7 +93,7 @@ impl<'a> PoolBuilder<'a> {
         // Killed workers leave their folders behind; these go with the fleet's.
         self.command.arg("--scratch").arg(self.fleet.scratch());
         Pool {
-            process: self.fleet.start(&self.name, &mut self.command),
+            process: self.fleet.start(&self.name, &mut self.command, &self.environment),
         }
     }
 

@@ -15,6 +15,17 @@ pub(super) fn names() -> impl Iterator<Item = String> {
     std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned())
 }
 
+/// Where the agent of ECS is, as ECS tells its tasks.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is configuration, where the environment is read"
+)]
+pub(super) fn ecs_agent() -> Option<String> {
+    std::env::var("ECS_AGENT_URI")
+        .ok()
+        .filter(|address| !address.is_empty())
+}
+
 /// Refuses names that begin like ours and are none of ours.
 pub(super) fn refuse_unknown(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
     let known: Vec<&str> = Layer::VARIABLES.iter().copied().chain([CONFIG]).collect();

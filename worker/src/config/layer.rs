@@ -71,7 +71,7 @@ layer! {
     /// On AWS, the only buckets, or parts of them, whose objects stages may read as sources [default: none]
     #[arg(value_name = "s3://BUCKET[/PREFIX],…")]
     source_buckets "FLEETLINE_SOURCE_BUCKETS": Buckets,
-    /// Where /metrics, /healthz and /readyz are, as 127.0.0.1:9464; port 0 is any, "off" is nowhere
+    /// Where /metrics, /healthz, /readyz and /startupz are, as 127.0.0.1:9464; port 0 is any, "off" is nowhere
     /// [default: 127.0.0.1:9464 for a pool, or any free port if that is taken; off for a run]
     #[arg(value_name = "ADDRESS")]
     metrics_addr "FLEETLINE_METRICS_ADDR": MetricsAddr,

@@ -114,6 +114,8 @@ pub struct Settings {
     pub log: LogFilter,
     /// What the worker is called, if it was told.
     pub worker_id: Option<WorkerId>,
+    /// Where the agent of ECS is, in a task of ECS.
+    pub ecs_agent: Option<String>,
     /// Whether it works for stages that only tests and benches use.
     pub test_stages: bool,
     /// For tests: the moment at which the process stops and waits to be killed.
@@ -145,7 +147,11 @@ pub fn load(args: ConfigArgs, mode: Mode) -> Result<Settings, ConfigError> {
         None => Layer::default(),
         Some(path) => read(path)?,
     };
-    resolve(args.layer, file, mode, &Machine::this())
+    let settings = resolve(args.layer, file, mode, &Machine::this())?;
+    Ok(Settings {
+        ecs_agent: environment::ecs_agent(),
+        ..settings
+    })
 }
 
 fn read(path: &Path) -> Result<Layer, ConfigError> {
@@ -202,6 +208,7 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         log_format: given.log_format.unwrap_or_default(),
         log: given.log.unwrap_or_default(),
         worker_id: given.worker_id,
+        ecs_agent: None,
         test_stages: given.test_stages.unwrap_or(false),
         test_pause_at: given.test_pause_at,
         test_clock_offset_ms: given.test_clock_offset_ms.unwrap_or(0),

@@ -30,6 +30,8 @@ pub(crate) struct Clients {
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
+    /// The same with the patience that a long poll needs.
+    pub(crate) polls: aws_sdk_sqs::Client,
     /// Every bucket that we read or write belongs to it.
     pub(crate) account: String,
     pub(crate) region: String,
@@ -41,11 +43,31 @@ const CONNECT: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 4;
 /// An item is answered in milliseconds.
 const ITEM: Duration = Duration::from_secs(6);
-/// A queue that is empty answers after the poll; everything else is as quick as an item.
-const QUEUE: Duration = LONGEST_POLL.saturating_add(Duration::from_secs(10));
-/// A stream on which nothing moves for so long is given up. There is no limit to how long one may take that moves: an upload
-/// on a slow line is as long as it is.
+/// A queue that is empty answers after the poll.
+const POLL: Duration = LONGEST_POLL.saturating_add(Duration::from_secs(10));
+/// An object's head is answered in less than a second, and so is the first byte of its body.
+const OBJECT: Duration = Duration::from_secs(10);
+/// What is uploaded slower than this is taken to stand still: a line on which 16 MiB take four minutes is of no use.
+const SLOWEST_UPLOAD_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// How fast S3 puts the parts of an upload together, at least.
+const SLOWEST_JOIN_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+/// A download on which nothing moves for so long is given up. There is no limit to how long one may take that moves.
 const STALLED: Duration = Duration::from_secs(30);
+
+/// The settings of a request that uploads so many bytes: it may take as long as they need.
+pub(crate) fn uploading(size_bytes: u64) -> aws_sdk_s3::config::Builder {
+    taking(size_bytes / SLOWEST_UPLOAD_BYTES_PER_SECOND)
+}
+
+/// The settings of a request that puts so many uploaded bytes together.
+pub(crate) fn joining(size_bytes: u64) -> aws_sdk_s3::config::Builder {
+    taking(size_bytes / SLOWEST_JOIN_BYTES_PER_SECOND)
+}
+
+fn taking(seconds: u64) -> aws_sdk_s3::config::Builder {
+    let patience = OBJECT.saturating_add(Duration::from_secs(seconds));
+    aws_sdk_s3::Config::builder().timeout_config(timeouts(patience))
+}
 
 impl Clients {
     pub(crate) async fn new(options: &Options) -> PortResult<Self> {
@@ -57,16 +79,15 @@ impl Clients {
             )
         })?;
         let interceptor = Counter(options.observer.clone());
-        let sqs = aws_sdk_sqs::config::Builder::from(&config)
-            .timeout_config(timeouts(QUEUE))
-            .interceptor(interceptor.clone())
-            .build();
+        let sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(interceptor.clone());
+        let polls = sqs.clone().timeout_config(timeouts(POLL)).build();
+        let sqs = sqs.timeout_config(timeouts(ITEM)).build();
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config)
             .timeout_config(timeouts(ITEM))
             .interceptor(interceptor.clone())
             .build();
         let s3 = aws_sdk_s3::config::Builder::from(&config)
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
+            .timeout_config(timeouts(OBJECT))
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled()
                     .grace_period(STALLED)
@@ -84,6 +105,7 @@ impl Clients {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            polls: aws_sdk_sqs::Client::from_conf(polls),
             account,
             region,
         })
@@ -95,7 +117,7 @@ async fn shared(options: &Options) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .app_name(AppName::new("fleetline").expect("a valid name"))
-        // What is neither an upload nor a download is bounded by its time, and a long poll stands still on purpose.
+        // Everything but a download is bounded by its time, and a long poll stands still on purpose.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(endpoint) = &options.emulator {
         loader = loader

@@ -9,6 +9,7 @@ use pipeline::ports::{ErrorKind, PortError};
 
 use super::{PART_BYTES, PARTS_AT_A_TIME};
 use crate::error::Fault;
+use crate::retry::Retries;
 use crate::store::Store;
 
 /// Which object is read.
@@ -25,6 +26,14 @@ pub(crate) enum Wanted<'a> {
     Whole(u64),
     /// So many bytes of that very version.
     Version { size_bytes: u64, e_tag: &'a str },
+}
+
+/// Why a part did not come.
+enum Broken {
+    /// It began to come.
+    Off(Fault),
+    /// It did not, however often it was asked for.
+    Refused(Fault),
 }
 
 impl Download<'_> {
@@ -57,8 +66,20 @@ impl Download<'_> {
         Ok((seen == size_bytes).then(|| pieces.finish()))
     }
 
-    /// The bytes of one part; none if the object's size is not the wanted one.
+    /// The bytes of one part; none if the object's size is not the wanted one. What breaks off is asked for again: the SDK
+    /// does that only before the first byte.
     async fn part(&self, part: u64, parts: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let mut retries = Retries::new(&self.store.host);
+        loop {
+            match self.try_part(part, parts).await {
+                Err(Broken::Off(fault)) => retries.again(fault).await?,
+                Err(Broken::Refused(fault)) => return Err(fault),
+                Ok(bytes) => return Ok(bytes),
+            }
+        }
+    }
+
+    async fn try_part(&self, part: u64, parts: u64) -> Result<Option<Vec<u8>>, Broken> {
         let size_bytes = self.size_bytes();
         let range = (parts > 1).then(|| {
             let from = part * PART_BYTES;
@@ -83,7 +104,7 @@ impl Download<'_> {
             Err(fault) if fault.failure().is_some_and(|failure| failure.status == Some(416)) => {
                 return Ok(None);
             }
-            answer => answer?,
+            answer => answer.map_err(Broken::Refused)?,
         };
         let length = answer.content_length.and_then(|n| u64::try_from(n).ok());
         let whole = match &answer.content_range {
@@ -96,7 +117,9 @@ impl Download<'_> {
         }
         let bytes = answer.body.collect().await.map_err(|e| {
             let message = format!("{} broke off", self.key);
-            Fault::Port(PortError::new(ErrorKind::Unavailable, message).with_source(e))
+            Broken::Off(Fault::Port(
+                PortError::new(ErrorKind::Unavailable, message).with_source(e),
+            ))
         })?;
         Ok(Some(bytes.to_vec()))
     }

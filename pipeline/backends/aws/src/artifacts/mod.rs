@@ -57,6 +57,12 @@ impl ArtifactStore for Artifacts {
         if !uploaded.is_new {
             let there = self.metadata(&name).await;
             let there = there.map_err(|fault| fault.explain(&format!("look at {key}")))?;
+            if there.is_none() {
+                return Err(PortError::new(
+                    ErrorKind::Unavailable,
+                    format!("cannot publish {key}: the upload was given up by somebody else, try again"),
+                ));
+            }
             if there != Some((artifact.size_bytes, Some(artifact.sha256))) {
                 return Err(PortError::new(
                     ErrorKind::Conflict,

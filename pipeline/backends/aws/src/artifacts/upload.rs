@@ -10,6 +10,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
 use super::{PART_BYTES, PARTS_AT_A_TIME};
+use crate::client::{joining, uploading};
 use crate::error::Fault;
 use crate::store::Store;
 
@@ -22,7 +23,7 @@ const MOST_PARTS: u64 = 10_000;
 pub(crate) struct Uploaded {
     pub(super) sha256: Sha256Digest,
     pub(super) size_bytes: u64,
-    /// False if something was there already, and is there still.
+    /// False if something else may be there: what is stored has to be looked at.
     pub(super) is_new: bool,
 }
 
@@ -55,6 +56,13 @@ fn is_taken(fault: &Fault) -> bool {
     fault.failure().is_some_and(|failure| failure.status == Some(412))
 }
 
+/// True if the answer says that there is no such upload.
+fn is_forgotten(fault: &Fault) -> bool {
+    fault
+        .failure()
+        .is_some_and(|failure| failure.code == "NoSuchUpload")
+}
+
 async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<Uploaded, Fault> {
     let (sha256, size_bytes) = (Sha256Digest::of(&bytes), bytes.len() as u64);
     let request = store.clients.s3.put_object();
@@ -66,6 +74,8 @@ async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<Uploaded, Fault
         .metadata(SHA256, sha256.to_string())
         .checksum_algorithm(ChecksumAlgorithm::Crc32)
         .body(ByteStream::from(bytes))
+        .customize()
+        .config_override(uploading(size_bytes))
         .send()
         .await;
     let is_new = match answer.map_err(Fault::from) {
@@ -156,11 +166,14 @@ impl Parts<'_> {
             .upload_id(id)
             .if_none_match("*")
             .multipart_upload(parts)
+            .customize()
+            .config_override(joining(size_bytes))
             .send()
             .await;
         let is_new = match answer.map_err(Fault::from) {
             Ok(_) => true,
-            Err(fault) if is_taken(&fault) => false,
+            // An upload is forgotten once it is finished: this may be the second try of a request whose answer was lost.
+            Err(fault) if is_taken(&fault) || is_forgotten(&fault) => false,
             Err(fault) => return Err(fault),
         };
         Ok(Uploaded {
@@ -172,6 +185,7 @@ impl Parts<'_> {
 
     async fn part(&self, id: &str, number: i32, bytes: Vec<u8>) -> Result<CompletedPart, Fault> {
         let request = self.store.clients.s3.upload_part();
+        let patience = uploading(bytes.len() as u64);
         let sent = request
             .bucket(&self.store.bucket)
             .key(self.key)
@@ -180,6 +194,8 @@ impl Parts<'_> {
             .part_number(number)
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .body(ByteStream::from(bytes))
+            .customize()
+            .config_override(patience)
             .send()
             .await?;
         Ok(CompletedPart::builder()

@@ -86,7 +86,7 @@ impl Letters {
 
     async fn receive(&self, queue: &QueueName, max: usize) -> Result<Vec<DeadLetter>, Fault> {
         let url = self.urls.of_dead(queue).await?;
-        let request = self.store.clients.sqs.receive_message().queue_url(url);
+        let request = self.store.clients.polls.receive_message().queue_url(url);
         let answer = request
             .max_number_of_messages(i32::try_from(max.clamp(1, BATCH)).unwrap_or(1))
             .visibility_timeout(super::seconds(LISTING_HIDES_FOR, LISTING_HIDES_FOR))

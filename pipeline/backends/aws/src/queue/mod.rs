@@ -106,7 +106,7 @@ impl Queue for Queues {
         let action = format!("receive from queue {queue}");
         let receive = async {
             let url = self.urls.of(queue).await?;
-            let request = self.store.clients.sqs.receive_message().queue_url(url);
+            let request = self.store.clients.polls.receive_message().queue_url(url);
             let answer = request
                 .max_number_of_messages(i32::try_from(max.clamp(1, BATCH)).unwrap_or(1))
                 .visibility_timeout(seconds(visibility, LONGEST_VISIBILITY))

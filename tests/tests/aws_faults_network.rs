@@ -1,0 +1,229 @@
+//! What networks do to requests, to every operation that workers and people use: the run ends right, nothing is lost and
+//! nothing is done twice.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use e2e::harness::{Emulator, Fleet, Proxy, Rule, Trouble, side_by_side};
+use pipeline::RunStatus;
+use pipeline::id::ModelName;
+
+/// Makes use of everything that a worker asks of AWS: large artifacts and small ones, branches and their join, a failure
+/// that passes, work that outlasts its first lease, a promotion.
+const SPEC: &str = r#"
+pipeline = "everything"
+[[steps]]
+step = "large"
+stage = "noop"
+params = { write_bytes = 20000000 }
+[[steps]]
+step = "split"
+stage = "fan-out"
+params = { branches = 2 }
+[[steps]]
+step = "part"
+stage = "noop"
+branches = "from-predecessor"
+params = { write_bytes = 100 }
+[[steps]]
+step = "join"
+stage = "noop"
+params = { write_bytes = 20000000 }
+[[steps]]
+step = "read"
+stage = "noop"
+params = { write_bytes = 10 }
+[[steps]]
+step = "again"
+stage = "flaky"
+params = { attempts = 1 }
+[[steps]]
+step = "long"
+stage = "sleep"
+params = { ms = 4000 }
+[[steps]]
+step = "last"
+stage = "noop"
+params = { write_bytes = 10, register = { model = "m", alias = "champion" } }
+"#;
+
+/// What its workers ask. `GetQueueUrl` and others are asked once by each process.
+const OPERATIONS: [&str; 17] = [
+    "ReceiveMessage",
+    "SendMessageBatch",
+    "DeleteMessageBatch",
+    "ChangeMessageVisibility",
+    "GetQueueUrl",
+    "GetQueueAttributes",
+    "UpdateItem",
+    "GetItem",
+    "PutItem",
+    "Query",
+    "TransactWriteItems",
+    "PutObject",
+    "GetObject",
+    "HeadObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+];
+
+fn rules(operations: &[&'static str], trouble: Trouble, pass: usize) -> Vec<Rule> {
+    let rule = |operation: &&'static str| Rule {
+        operation: Some(operation),
+        pass,
+        every: 1,
+        times: 1,
+        trouble,
+    };
+    operations.iter().map(rule).collect()
+}
+
+/// Runs the specification with a pool behind the proxy, and looks at everything that it left.
+fn run_right(trouble: Trouble, operations: &[&'static str], pass: usize, lease: &str) -> Proxy {
+    let fleet = Fleet::on_aws();
+    let proxy = Proxy::before(Emulator::shared().address(), rules(operations, trouble, pass));
+    let _pool = fleet
+        .pool("noop,fan-out,flaky,sleep")
+        .through(&proxy.endpoint())
+        .with(&[
+            "--classes",
+            "standard",
+            "--lease",
+            lease,
+            "--sweep-interval",
+            "2s",
+        ])
+        .start();
+    let run = fleet.submit(SPEC);
+    let ended = fleet.wait_until(&run, "its end", |run| run.status != RunStatus::Open);
+    assert_eq!(
+        ended.status,
+        RunStatus::Succeeded,
+        "{:?} after {:?}\n{}",
+        ended.reason,
+        proxy.troubled(),
+        fleet.told()
+    );
+    fleet.assert_whole(&run);
+    let model = ModelName::new("m").expect("a model's name");
+    let versions = fleet
+        .block_on(fleet.backend().registry.list(&model))
+        .expect("versions can be listed");
+    assert_eq!(versions.len(), 1, "registered once: {versions:?}");
+    let history = fleet
+        .block_on(
+            fleet
+                .backend()
+                .registry
+                .history(&model, &"champion".parse().expect("an alias")),
+        )
+        .expect("the history can be read");
+    assert_eq!(history.len(), 1, "promoted once: {history:?}");
+    for queue in ["noop", "fan-out", "flaky", "sleep"] {
+        fleet.wait_until_empty(queue);
+        assert_eq!(fleet.depth(queue).dead, 0, "{queue} after {:?}", proxy.troubled());
+    }
+    proxy
+}
+
+/// Each operation's first request has the trouble in one run, the third one in another.
+fn every_operation(trouble: Trouble, lease: &str) {
+    side_by_side(2, vec![0, 2], |pass| {
+        let proxy = run_right(trouble, &OPERATIONS, pass, lease);
+        let troubled: BTreeSet<String> = proxy.troubled().into_iter().map(|(name, _)| name).collect();
+        let seen = proxy.seen();
+        for operation in OPERATIONS {
+            let is_often_enough = seen.get(operation).copied().unwrap_or(0) > pass;
+            assert!(pass > 0 || is_often_enough, "{operation} was not asked: {seen:?}");
+            assert_eq!(
+                troubled.contains(operation),
+                is_often_enough,
+                "{operation}: {seen:?}, {troubled:?}"
+            );
+        }
+        println!(
+            "{trouble:?} from request {pass}: {} requests had it",
+            proxy.troubled().len()
+        );
+    });
+}
+
+#[test]
+fn late_requests() {
+    every_operation(Trouble::Latency(Duration::from_millis(1500)), "6s");
+}
+
+#[test]
+fn reset_connections() {
+    every_operation(Trouble::Reset, "6s");
+}
+
+#[test]
+fn connections_that_are_half_closed() {
+    every_operation(Trouble::HalfClose, "6s");
+}
+
+#[test]
+fn answers_that_are_lost_after_the_deed() {
+    every_operation(Trouble::DropAnswer, "6s");
+}
+
+#[test]
+fn answers_that_are_cut() {
+    every_operation(Trouble::CutAnswer, "6s");
+}
+
+/// Each is given up after its own time and asked again, so these are shared out among several runs. Not the upload of a large
+/// part: it has minutes, because lines may be slow.
+#[test]
+fn requests_that_nobody_answers() {
+    let operations: Vec<&str> = OPERATIONS.into_iter().filter(|o| *o != "UploadPart").collect();
+    let parts: Vec<&[&str]> = operations.chunks(3).collect();
+    side_by_side(parts.len(), parts, |operations| {
+        let proxy = run_right(Trouble::BlackHole, operations, 0, "15s");
+        assert_eq!(proxy.troubled().len(), operations.len(), "{:?}", proxy.troubled());
+    });
+}
+
+/// What people do, each with a request of every kind lost after the deed.
+#[test]
+fn commands_of_people_go_on() {
+    for trouble in [Trouble::Reset, Trouble::DropAnswer, Trouble::CutAnswer] {
+        let fleet = Fleet::on_aws();
+        let through = |arguments: &[&str]| {
+            let every_one = Rule {
+                operation: None,
+                pass: 0,
+                every: 1,
+                times: 1,
+                trouble,
+            };
+            let proxy = Proxy::before(Emulator::shared().address(), vec![every_one]);
+            let said = fleet.producer_through(&proxy.endpoint(), arguments);
+            assert!(!proxy.troubled().is_empty(), "{arguments:?} asked nothing");
+            said.expect_code(0)
+        };
+        let spec = fleet.write_spec("pipeline = \"p\"\n[[steps]]\nstage = \"noop\"\n");
+        let spec = spec.to_string_lossy();
+        through(&["setup", "--test-stages"]);
+        let run = through(&["submit", &spec, "--key", "k", "--json"]).json()["run"].clone();
+        let run = run.as_str().unwrap_or_default();
+        fleet.send("noop", "no message of ours");
+        through(&["pause", "noop"]);
+        through(&["unpause", "noop"]);
+        let _pool = fleet.pool("noop").with(&["--classes", "standard"]).start();
+        let run = pipeline::RunId::new(run).expect("a run's id");
+        fleet.wait_for_end(&run, RunStatus::Succeeded);
+        through(&["show", run.as_str()]);
+        through(&["list"]);
+        through(&["logs", run.as_str()]);
+        fleet.wait_until_empty("noop");
+        let letters = through(&["dead-letters", "list", "--queue", "noop", "--json"]).json();
+        // What was received and lost is hidden for half a minute.
+        assert!(
+            trouble != Trouble::Reset || letters.to_string().contains("no message of ours"),
+            "{letters}"
+        );
+    }
+}
