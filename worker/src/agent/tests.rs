@@ -42,10 +42,10 @@ fn agent() -> (Agent, Arc<AtomicUsize>) {
                 request.extend_from_slice(&bytes[..read]);
             }
             let request = String::from_utf8_lossy(&request);
-            assert!(
-                request.ends_with(r#"{"ExpiresInMinutes":10,"ProtectionEnabled":true}"#),
-                "{request}"
-            );
+            let (_, body) = request.split_once("\r\n\r\n").expect("a head and a body");
+            let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            let wanted = serde_json::json!({"ProtectionEnabled": true, "ExpiresInMinutes": 10});
+            assert_eq!(body, wanted);
             count.fetch_add(1, Ordering::SeqCst);
             let body = r#"{"protection":{"ProtectionEnabled":true}}"#;
             let length = body.len();
