@@ -1,0 +1,307 @@
+//! What decides how many tasks a component's service has: target tracking on the backlog of a task, as Application Auto
+//! Scaling and CloudWatch do it, and the alarm that wakes a service without tasks.
+//!
+//! Sources, read in November 2026; what AWS does not publish is said to be an assumption:
+//! - Application Auto Scaling User Guide, "Target tracking scaling policies" (cooldowns; missing data; out at once, in
+//!   gradually) and "Create a target tracking scaling policy using metric math" (backlog per task of an SQS queue).
+//! - Amazon EC2 Auto Scaling User Guide, "Scaling policy based on Amazon SQS" (target = acceptable latency ÷ time per
+//!   message).
+//! - Amazon SQS Developer Guide, "CloudWatch metrics for Amazon SQS" (one-minute metrics of active queues; six hours
+//!   until a queue is inactive, up to 15 minutes until an inactive one has metrics again).
+//! - Amazon ECS Developer Guide, "Task scale-in protection" and "Service quotas" (500 tasks a minute and service).
+
+use std::collections::VecDeque;
+
+use super::{HOUR, MINUTE, Micros, SECOND};
+
+/// Which load must be low for a while before tasks are taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ScaleInOn {
+    /// Waiting messages and those being worked on. Otherwise a fleet that keeps up looks idle, as nothing waits.
+    Work,
+    /// Waiting messages only, as the metric that is scaled out on.
+    Visible,
+}
+
+/// From which of the datapoints below the target the number of tasks follows that is scaled in to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ScaleInBy {
+    /// The highest of them: one quiet second in a quarter of an hour takes no fleet away.
+    Highest,
+    /// The latest of them.
+    Latest,
+}
+
+/// When the alarm that wakes sees a service without tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum WakeOn {
+    /// When none is wanted.
+    Desired,
+    /// When none runs. A trap: a protected task that still works when none is wanted any more keeps the alarm quiet, and
+    /// target tracking multiplies zero, so that this task works alone until its queue is empty.
+    Running,
+}
+
+/// The settings of a component's scaling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// The fewest tasks.
+    pub min: u32,
+    /// The most tasks.
+    pub max: u32,
+    /// Waiting messages for each running task that the service is held at: the acceptable wait divided by the time
+    /// that one message takes of a task.
+    pub target: f64,
+    /// What must be low before tasks are taken away.
+    pub scale_in_on: ScaleInOn,
+    /// One datapoint of the metrics: SQS and Container Insights publish one each minute.
+    pub period: Micros,
+    /// From a datapoint's minute to the alarm that sees it. An assumption: CloudWatch promises no time; one to three
+    /// minutes are seen in practice.
+    pub delay: Micros,
+    /// How many datapoints in a row above the target scale out. What target tracking's own alarms have: three.
+    pub out_datapoints: u32,
+    /// How many datapoints in a row below the target scale in. What target tracking's own alarms have: fifteen.
+    pub in_datapoints: u32,
+    /// The part of the target below which a datapoint counts for scaling in. What target tracking's own alarms have:
+    /// nine tenths, so that there is a band in which nothing happens.
+    pub in_below: f64,
+    /// From which datapoint the number of tasks follows. An assumption: AWS says no more than that it scales in
+    /// gradually.
+    pub scale_in_by: ScaleInBy,
+    /// For how long after scaling out only a still larger number is obeyed. It should last until the new tasks are seen
+    /// in the metrics: their start, one period and the delay. If it is shorter, they are ordered again, as the backlog of
+    /// the few that run is multiplied with the many that are wanted. (AWS has 300 s unless told otherwise.)
+    pub out_cooldown: Micros,
+    /// For how long after scaling in nothing more is taken away. (AWS has 300 s unless told otherwise.)
+    pub in_cooldown: Micros,
+    /// How many tasks the alarm asks for that sees messages where no task runs: backlog per task is undefined there,
+    /// and target tracking does nothing without data.
+    pub wake_to: u32,
+    /// Which tasks that alarm looks at.
+    pub wake_on: WakeOn,
+    /// How many datapoints in a row wake.
+    pub wake_datapoints: u32,
+    /// After so long without messages and without anybody who asks for some, SQS stops the queue's metrics.
+    pub inactive_after: Micros,
+    /// So long an inactive queue has no metrics once it is used again. The longest that the documentation names.
+    pub reactivation: Micros,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            min: 0,
+            max: 20,
+            target: 1.0,
+            scale_in_on: ScaleInOn::Work,
+            period: MINUTE,
+            delay: MINUTE,
+            out_datapoints: 3,
+            in_datapoints: 15,
+            in_below: 0.9,
+            scale_in_by: ScaleInBy::Highest,
+            out_cooldown: 180 * SECOND,
+            in_cooldown: 300 * SECOND,
+            wake_to: 1,
+            wake_on: WakeOn::Desired,
+            wake_datapoints: 1,
+            inactive_after: 6 * HOUR,
+            reactivation: 15 * MINUTE,
+        }
+    }
+}
+
+/// Why a policy cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// No tasks at all.
+    #[error("the most tasks (max) must be at least 1 and at least the fewest (min)")]
+    Bounds,
+    /// The target is nothing to track.
+    #[error("the target must be a number above 0")]
+    Target,
+    /// Work that comes while there is no task would wait for ever.
+    #[error("a service that may have no tasks must be woken to at least one")]
+    Wake,
+    /// Nothing would ever be seen.
+    #[error("the period of the metrics must be at least a second, and numbers of datapoints at least 1")]
+    Datapoints,
+}
+
+impl Policy {
+    /// Exactly so many tasks, always.
+    pub fn fixed(tasks: u32) -> Self {
+        Self {
+            min: tasks,
+            max: tasks,
+            ..Self::default()
+        }
+    }
+
+    /// Says what is wrong with it.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        if self.max == 0 || self.min > self.max {
+            return Err(PolicyError::Bounds);
+        }
+        if !(self.target.is_finite() && self.target > 0.0) {
+            return Err(PolicyError::Target);
+        }
+        if self.min == 0 && self.wake_to == 0 {
+            return Err(PolicyError::Wake);
+        }
+        let datapoints = [self.out_datapoints, self.in_datapoints, self.wake_datapoints];
+        if self.period < SECOND || datapoints.contains(&0) {
+            return Err(PolicyError::Datapoints);
+        }
+        Ok(())
+    }
+
+    /// True if it never changes the number of tasks.
+    pub fn is_fixed(&self) -> bool {
+        self.min == self.max
+    }
+}
+
+/// One datapoint of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Datapoint {
+    /// Messages that wait.
+    pub visible: u32,
+    /// Messages that are being worked on.
+    pub in_flight: u32,
+    /// Tasks that run.
+    pub running: u32,
+}
+
+/// The policy at work: its alarms, its cooldowns, and the number of tasks that is wanted.
+#[derive(Debug, Clone)]
+pub struct Scaler<'a> {
+    policy: &'a Policy,
+    desired: u32,
+    /// Datapoints in a row above the target, and with messages but no task.
+    above: u32,
+    asleep: u32,
+    /// The loads of the last datapoints in a row below the target, as many as scale in.
+    below: VecDeque<f64>,
+    out_until: Micros,
+    /// How many tasks were wanted before the scale-out whose cooldown lasts: it is reckoned from there, so that tasks
+    /// on their way are not ordered twice.
+    before_out: u32,
+    in_until: Micros,
+}
+
+impl<'a> Scaler<'a> {
+    /// A service that has `desired` tasks.
+    pub fn new(policy: &'a Policy, desired: u32) -> Self {
+        let desired = desired.clamp(policy.min, policy.max);
+        Self {
+            policy,
+            desired,
+            above: 0,
+            asleep: 0,
+            below: VecDeque::new(),
+            out_until: 0,
+            before_out: desired,
+            in_until: 0,
+        }
+    }
+
+    /// How many tasks are wanted.
+    pub fn desired(&self) -> u32 {
+        self.desired
+    }
+
+    /// The alarms see one more datapoint at `now`; how many tasks are wanted then.
+    pub fn see(&mut self, now: Micros, at: Datapoint) -> u32 {
+        let Policy { target, in_below, .. } = *self.policy;
+        self.wake(at);
+        if at.running == 0 {
+            // A division by zero is a missing datapoint, and target tracking waits for data.
+            self.above = 0;
+            self.below.clear();
+            return self.desired;
+        }
+        let running = f64::from(at.running);
+        let backlog = f64::from(at.visible) / running;
+        let load = match self.policy.scale_in_on {
+            ScaleInOn::Visible => backlog,
+            ScaleInOn::Work => (f64::from(at.visible) + f64::from(at.in_flight)) / running,
+        };
+        self.above = if backlog > target { self.above + 1 } else { 0 };
+        let row = self.policy.in_datapoints as usize;
+        if load < target * in_below {
+            self.below.truncate(row - 1);
+            self.below.push_front(load);
+        } else {
+            self.below.clear();
+        }
+        if self.above >= self.policy.out_datapoints {
+            self.scale_out(now, backlog / target);
+        } else if self.below.len() >= row {
+            let load = match self.policy.scale_in_by {
+                ScaleInBy::Latest => load,
+                ScaleInBy::Highest => self.below.iter().copied().fold(load, f64::max),
+            };
+            self.scale_in(now, load / target);
+        }
+        self.desired
+    }
+
+    fn wake(&mut self, at: Datapoint) {
+        let is_empty = match self.policy.wake_on {
+            WakeOn::Desired => self.desired == 0,
+            WakeOn::Running => at.running == 0,
+        };
+        self.asleep = if is_empty && at.visible > 0 {
+            self.asleep + 1
+        } else {
+            0
+        };
+        if self.asleep >= self.policy.wake_datapoints {
+            let wanted = self.policy.wake_to.clamp(self.policy.min, self.policy.max);
+            self.desired = self.desired.max(wanted);
+        }
+    }
+
+    fn scale_out(&mut self, now: Micros, ratio: f64) {
+        let is_cooling = now < self.out_until;
+        let from = if is_cooling { self.before_out } else { self.desired };
+        let wanted = self.times(from, ratio);
+        if wanted <= self.desired {
+            return;
+        }
+        if !is_cooling {
+            self.before_out = self.desired;
+        }
+        self.desired = wanted;
+        self.out_until = now + self.policy.out_cooldown;
+        // Scaling out ends the other cooldown.
+        self.in_until = 0;
+    }
+
+    fn scale_in(&mut self, now: Micros, ratio: f64) {
+        if now < self.in_until || now < self.out_until {
+            return;
+        }
+        let wanted = self.times(self.desired, ratio);
+        if wanted < self.desired {
+            self.desired = wanted;
+            self.in_until = now + self.policy.in_cooldown;
+        }
+    }
+
+    /// Capacity in proportion to the metric, rounded up, within the bounds.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is not negative, and `as` saturates"
+    )]
+    fn times(&self, tasks: u32, ratio: f64) -> u32 {
+        let wanted = (f64::from(tasks) * ratio).ceil() as u32;
+        wanted.clamp(self.policy.min, self.policy.max)
+    }
+}
+
+#[cfg(test)]
+mod tests;
