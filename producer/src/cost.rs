@@ -111,10 +111,10 @@ pub struct Basis {
     pub traffic: Traffic,
     /// The part of paid task time that is worked: idle tasks are paid for too.
     pub utilisation: f64,
-    /// The part of the tasks on Fargate Spot, where the component says nothing.
-    pub spot_share: f64,
-    /// The tasks' processors, where the component says nothing.
-    pub architecture: Architecture,
+    /// The part of the tasks on Fargate Spot; none for what the component says.
+    pub spot_share: Option<f64>,
+    /// The tasks' processors; none for what the component says.
+    pub architecture: Option<Architecture>,
     /// For how many months artifacts are kept.
     pub months_kept: f64,
 }
@@ -277,8 +277,8 @@ fn task_dollars(
         Err(_) if is_for_tests(stage) => return Ok(0.0),
         Err(error) => return Err(error),
     };
-    let architecture = sizing.architecture.unwrap_or(basis.architecture);
-    let spot = sizing.spot_share.unwrap_or(basis.spot_share);
+    let architecture = basis.architecture.or(sizing.architecture).unwrap_or_default();
+    let spot = basis.spot_share.or(sizing.spot_share).unwrap_or(0.0);
     let of_price = 1.0 - spot * (1.0 - basis.prices.fargate_spot.part_of_on_demand);
     let hour = basis
         .prices

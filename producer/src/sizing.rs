@@ -45,26 +45,48 @@ impl Sizing {
             .get("classes")
             .and_then(|classes| classes.get(class.as_str()))
             .ok_or_else(|| format!("{component} is not deployed in the class {class}"))?;
-        // Where a class has more to say than its memory, that stands in a table of its own and wins.
-        let key = |name: &str| memory.get(name).or_else(|| one.get(name));
-        let memory = memory.as_str().or_else(|| key("memory").and_then(Value::as_str));
+        // The most particular place wins: the class, the component's tasks, the component. A key may be a table by class.
+        let places = [Some(memory), one.get("fargate")];
+        let key = |names: &[&str]| {
+            let places = places
+                .iter()
+                .flatten()
+                .copied()
+                .filter_map(Value::as_table)
+                .chain([one]);
+            let found = places.flat_map(|place| names.iter().filter_map(move |name| place.get(*name)));
+            let of_class = |value: &'_ Value| {
+                value
+                    .get(class.as_str())
+                    .cloned()
+                    .or_else(|| (!value.is_table()).then(|| value.clone()))
+            };
+            found.filter_map(of_class).next()
+        };
+        let memory = memory.as_str().map(str::to_owned);
+        let memory = memory.or_else(|| key(&["memory"])?.as_str().map(str::to_owned));
         let memory_gb = memory
+            .as_deref()
             .and_then(gigabytes)
             .ok_or_else(|| format!("{component} has no memory in the class {class}"))?;
-        let whole = |name: &str| {
-            key(name)
-                .and_then(Value::as_integer)
-                .and_then(|n| u32::try_from(n).ok())
+        let whole = |names: &[&str]| key(names)?.as_integer().and_then(|n| u32::try_from(n).ok());
+        let percent = || {
+            key(&["spot_percent"])
+                .as_ref()
+                .and_then(number)
+                .map(|percent| percent / 100.0)
         };
         Ok(Self {
             memory_gb,
-            vcpu: key("cpu").and_then(vcpu),
-            architecture: key("architecture").and_then(|value| value.clone().try_into().ok()),
-            spot_share: key("spot_share").and_then(number),
-            min: whole("min"),
-            max: whole("max"),
-            acceptable_latency_seconds: key("acceptable_latency").and_then(in_seconds),
-            stage_seconds: key("stage_seconds").and_then(in_seconds),
+            vcpu: key(&["cpu", "vcpus"]).as_ref().and_then(vcpu),
+            architecture: key(&["architecture"]).and_then(|value| value.try_into().ok()),
+            spot_share: key(&["spot_share"]).as_ref().and_then(number).or_else(percent),
+            min: whole(&["min", "min_tasks"]),
+            max: whole(&["max", "max_tasks"]),
+            acceptable_latency_seconds: key(&["acceptable_latency", "acceptable_latency_seconds"])
+                .as_ref()
+                .and_then(in_seconds),
+            stage_seconds: key(&["stage_seconds"]).as_ref().and_then(in_seconds),
         })
     }
 
@@ -186,6 +208,28 @@ mod tests {
         );
         assert!(Sizing::read(text, "train", MemoryClass::Xlarge).is_err());
         assert!(Sizing::read(text, "trian", MemoryClass::Standard).is_err());
+    }
+
+    #[test]
+    fn the_form_of_the_deployment_is_read_too() {
+        let text = "[train]\nclasses = { standard = \"4GiB\", large = \"16GiB\" }\n[train.fargate]\n\
+                    vcpus = { standard = 2, large = 4 }\nmin_tasks = { standard = 1, large = 0 }\n\
+                    max_tasks = { standard = 10, large = 4 }\narchitecture = \"arm64\"\nspot_percent = 75\n\
+                    acceptable_latency_seconds = 600\nstage_seconds = 2.06\n";
+        let train = Sizing::read(text, "train", MemoryClass::Standard).expect("it is there");
+        let wanted = Sizing {
+            memory_gb: 4.0,
+            vcpu: Some(2.0),
+            architecture: Some(Architecture::Arm),
+            spot_share: Some(0.75),
+            min: Some(1),
+            max: Some(10),
+            acceptable_latency_seconds: Some(600.0),
+            stage_seconds: Some(2.06),
+        };
+        assert_eq!(train, wanted);
+        let large = Sizing::read(text, "train", MemoryClass::Large).expect("it is there");
+        assert_eq!((large.vcpu, large.min, large.max), (Some(4.0), Some(0), Some(4)));
     }
 
     #[test]

@@ -50,12 +50,12 @@ pub struct Args {
     /// How many runs are in flight: one, or a hundred, of which ten messages share a request
     #[arg(long, value_enum, default_value_t = Traffic::Single, value_name = "TRAFFIC")]
     traffic: Traffic,
-    /// The part of the tasks on Fargate Spot, from 0 to 1, where the component has no spot_share
-    #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = share)]
-    spot_share: f64,
-    /// Of the tasks' processors, where the component has no architecture
-    #[arg(long, value_enum, default_value_t = Architecture::X86, value_name = "ARCHITECTURE")]
-    architecture: Architecture,
+    /// The part of the tasks on Fargate Spot, from 0 to 1 [default: of each component, else 0]
+    #[arg(long, value_name = "PART", value_parser = share)]
+    spot_share: Option<f64>,
+    /// Of the tasks' processors [default: of each component, else x86_64]
+    #[arg(long, value_enum, value_name = "ARCHITECTURE")]
+    architecture: Option<Architecture>,
     /// For how many months artifacts are kept
     #[arg(long, value_name = "MONTHS", default_value_t = 1.0, value_parser = months)]
     keep_months: f64,

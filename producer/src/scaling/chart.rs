@@ -99,10 +99,19 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// A number at an axis: as [`short`], without zeros that say nothing.
+pub fn tick(value: f64) -> String {
+    let text = short(value);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// Lines of a chart: a title with the largest value, the columns, and the time below.
 pub fn text(title: &str, unit: &str, values: &[f64], length: Micros) -> Vec<String> {
     let most = values.iter().copied().fold(0.0, f64::max);
-    let mut lines = vec![format!("{title} (most: {}{unit})", short(most))];
+    let mut lines = vec![format!("{title} (most: {}{unit})", tick(most))];
     lines.extend(columns(values, 4).into_iter().map(|row| format!("  │{row}")));
     let end = clock(length.saturating_mul(values.len() as u64));
     lines.push(format!("  └{}", "─".repeat(values.len())));
@@ -116,7 +125,7 @@ pub fn clock(at: Micros) -> String {
     let minutes = (seconds(at) / 60.0).round();
     match minutes {
         m if m < 120.0 => format!("{m:.0} min"),
-        m => format!("{} h", short((m / 6.0).round() / 10.0)),
+        m => format!("{} h", tick((m / 6.0).round() / 10.0)),
     }
 }
 
@@ -144,6 +153,10 @@ mod tests {
             assert_eq!(short(value), text);
         }
         assert_eq!(clock(90 * super::super::MINUTE), "90 min");
-        assert_eq!(clock(super::super::DAY), "24.0 h");
+        assert_eq!(clock(super::super::DAY), "24 h");
+        assert_eq!(
+            (tick(2.5), tick(50.0), tick(200.0)),
+            ("2.5".into(), "50".into(), "200".into())
+        );
     }
 }

@@ -229,16 +229,17 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// The tasks of which one more may go because fewer are wanted: those that start, then idle ones, then, without
-    /// protection, those that work; the newest first.
+    /// The task that goes next because fewer are wanted: one that starts, then one that is not protected; the newest first.
     pub fn dispensable(&self) -> Option<u32> {
         let newest = |wanted: &dyn Fn(&Task) -> bool| {
             let mut found = self.alive.iter().rev();
             found.find(|t| wanted(&self.tasks[**t as usize])).copied()
         };
-        newest(&|t| t.life == Life::Starting)
-            .or_else(|| newest(&|t| t.jobs.is_empty()).filter(|_| self.idle > 0))
-            .or_else(|| newest(&|_| true).filter(|_| !self.kind.is_protected))
+        // Protection is all that tells ECS which tasks are at work.
+        newest(&|t| t.life == Life::Starting).or_else(|| match self.kind.is_protected {
+            true => newest(&|t| t.jobs.is_empty()).filter(|_| self.idle > 0),
+            false => newest(&|_| true),
+        })
     }
 
     /// Tells the task to stop; when what it still works on is given up, if there is such. None for one that stops or

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{Spans, clock, short};
+use super::chart::{Spans, clock, tick};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 70.0;
@@ -90,7 +90,7 @@ impl Panel<'_> {
             escaped(self.name)
         ));
         for part in [0.0, 0.5, 1.0] {
-            let (at, label) = (y(part * scale), short(part * scale));
+            let (at, label) = (y(part * scale), tick(part * scale));
             line(format_args!(
                 "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>"
             ));

@@ -4,32 +4,25 @@
 //! Sources, read in November 2026; what AWS does not publish is said to be an assumption:
 //! - Application Auto Scaling User Guide, "Target tracking scaling policies" (cooldowns; missing data; out at once, in
 //!   gradually) and "Create a target tracking scaling policy using metric math" (backlog per task of an SQS queue).
+//! - Application Auto Scaling User Guide, "Step scaling policies" (percentages of capacity and how they are rounded; a
+//!   cooldown after scaling in).
 //! - Amazon EC2 Auto Scaling User Guide, "Scaling policy based on Amazon SQS" (target = acceptable latency ÷ time per
 //!   message).
 //! - Amazon SQS Developer Guide, "CloudWatch metrics for Amazon SQS" (one-minute metrics of active queues; six hours
 //!   until a queue is inactive, up to 15 minutes until an inactive one has metrics again).
 //! - Amazon ECS Developer Guide, "Task scale-in protection" and "Service quotas" (500 tasks a minute and service).
 
-use std::collections::VecDeque;
-
 use super::{HOUR, MINUTE, Micros, SECOND};
 
-/// Which load must be low for a while before tasks are taken away.
+/// What takes tasks away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ScaleInOn {
-    /// Waiting messages and those being worked on. Otherwise a fleet that keeps up looks idle, as nothing waits.
-    Work,
-    /// Waiting messages only, as the metric that is scaled out on.
-    Visible,
-}
-
-/// From which of the datapoints below the target the number of tasks follows that is scaled in to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ScaleInBy {
-    /// The highest of them: one quiet second in a quarter of an hour takes no fleet away.
-    Highest,
-    /// The latest of them.
-    Latest,
+pub enum ScaleIn {
+    /// Two alarms of its own, as the deployment has: one takes a quarter while waiting messages and those at work are few
+    /// for ten minutes, the other all that is not kept after fifteen minutes without any message.
+    Steps,
+    /// Target tracking itself, on waiting messages only: capacity in proportion to the metric after fifteen minutes below
+    /// nine tenths of the target. A fleet that keeps up looks idle to it, as nothing waits.
+    Tracking,
 }
 
 /// When the alarm that wakes sees a service without tasks.
@@ -52,8 +45,8 @@ pub struct Policy {
     /// Waiting messages for each running task that the service is held at: the acceptable wait divided by the time
     /// that one message takes of a task.
     pub target: f64,
-    /// What must be low before tasks are taken away.
-    pub scale_in_on: ScaleInOn,
+    /// What takes tasks away.
+    pub scale_in: ScaleIn,
     /// One datapoint of the metrics: SQS and Container Insights publish one each minute.
     pub period: Micros,
     /// From a datapoint's minute to the alarm that sees it. An assumption: CloudWatch promises no time; one to three
@@ -61,14 +54,21 @@ pub struct Policy {
     pub delay: Micros,
     /// How many datapoints in a row above the target scale out. What target tracking's own alarms have: three.
     pub out_datapoints: u32,
-    /// How many datapoints in a row below the target scale in. What target tracking's own alarms have: fifteen.
+    /// In steps: messages for each running task, waiting and at work, as a part of the target, below which there is a
+    /// surplus.
+    pub surplus_below: f64,
+    /// In steps: how many datapoints in a row with a surplus take something away.
+    pub surplus_datapoints: u32,
+    /// In steps: how much of a surplus is taken away, in percent of what is wanted; at least one task, and never the last.
+    pub surplus_percent: u32,
+    /// In steps: how many datapoints in a row without any message take away all that is not kept.
+    pub rest_datapoints: u32,
+    /// By tracking: how many datapoints in a row below the target scale in. What target tracking's own alarms have:
+    /// fifteen.
     pub in_datapoints: u32,
-    /// The part of the target below which a datapoint counts for scaling in. What target tracking's own alarms have:
-    /// nine tenths, so that there is a band in which nothing happens.
+    /// By tracking: the part of the target below which a datapoint counts. What target tracking's own alarms have: nine
+    /// tenths, so that there is a band in which nothing happens.
     pub in_below: f64,
-    /// From which datapoint the number of tasks follows. An assumption: AWS says no more than that it scales in
-    /// gradually.
-    pub scale_in_by: ScaleInBy,
     /// For how long after scaling out only a still larger number is obeyed. It should last until the new tasks are seen
     /// in the metrics: their start, one period and the delay. If it is shorter, they are ordered again, as the backlog of
     /// the few that run is multiplied with the many that are wanted. (AWS has 300 s unless told otherwise.)
@@ -94,13 +94,16 @@ impl Default for Policy {
             min: 0,
             max: 20,
             target: 1.0,
-            scale_in_on: ScaleInOn::Work,
+            scale_in: ScaleIn::Steps,
             period: MINUTE,
             delay: MINUTE,
             out_datapoints: 3,
+            surplus_below: 0.5,
+            surplus_datapoints: 10,
+            surplus_percent: 25,
+            rest_datapoints: 15,
             in_datapoints: 15,
             in_below: 0.9,
-            scale_in_by: ScaleInBy::Highest,
             out_cooldown: 180 * SECOND,
             in_cooldown: 300 * SECOND,
             wake_to: 1,
@@ -150,7 +153,13 @@ impl Policy {
         if self.min == 0 && self.wake_to == 0 {
             return Err(PolicyError::Wake);
         }
-        let datapoints = [self.out_datapoints, self.in_datapoints, self.wake_datapoints];
+        let datapoints = [
+            self.out_datapoints,
+            self.in_datapoints,
+            self.surplus_datapoints,
+            self.rest_datapoints,
+            self.wake_datapoints,
+        ];
         if self.period < SECOND || datapoints.contains(&0) {
             return Err(PolicyError::Datapoints);
         }
@@ -179,11 +188,12 @@ pub struct Datapoint {
 pub struct Scaler<'a> {
     policy: &'a Policy,
     desired: u32,
-    /// Datapoints in a row above the target, and with messages but no task.
+    /// Datapoints in a row above the target; with a surplus, or below the target by tracking; without any message; with
+    /// messages but no task.
     above: u32,
+    below: u32,
+    empty: u32,
     asleep: u32,
-    /// The loads of the last datapoints in a row below the target, as many as scale in.
-    below: VecDeque<f64>,
     out_until: Micros,
     /// How many tasks were wanted before the scale-out whose cooldown lasts: it is reckoned from there, so that tasks
     /// on their way are not ordered twice.
@@ -199,8 +209,9 @@ impl<'a> Scaler<'a> {
             policy,
             desired,
             above: 0,
+            below: 0,
+            empty: 0,
             asleep: 0,
-            below: VecDeque::new(),
             out_until: 0,
             before_out: desired,
             in_until: 0,
@@ -214,36 +225,30 @@ impl<'a> Scaler<'a> {
 
     /// The alarms see one more datapoint at `now`; how many tasks are wanted then.
     pub fn see(&mut self, now: Micros, at: Datapoint) -> u32 {
-        let Policy { target, in_below, .. } = *self.policy;
+        let policy = self.policy;
         self.wake(at);
+        count(&mut self.empty, at.visible == 0 && at.in_flight == 0);
         if at.running == 0 {
-            // A division by zero is a missing datapoint, and target tracking waits for data.
-            self.above = 0;
-            self.below.clear();
-            return self.desired;
-        }
-        let running = f64::from(at.running);
-        let backlog = f64::from(at.visible) / running;
-        let load = match self.policy.scale_in_on {
-            ScaleInOn::Visible => backlog,
-            ScaleInOn::Work => (f64::from(at.visible) + f64::from(at.in_flight)) / running,
-        };
-        self.above = if backlog > target { self.above + 1 } else { 0 };
-        let row = self.policy.in_datapoints as usize;
-        if load < target * in_below {
-            self.below.truncate(row - 1);
-            self.below.push_front(load);
+            // A division by zero is a missing datapoint, and alarms on it wait for data.
+            (self.above, self.below) = (0, 0);
         } else {
-            self.below.clear();
-        }
-        if self.above >= self.policy.out_datapoints {
-            self.scale_out(now, backlog / target);
-        } else if self.below.len() >= row {
-            let load = match self.policy.scale_in_by {
-                ScaleInBy::Latest => load,
-                ScaleInBy::Highest => self.below.iter().copied().fold(load, f64::max),
+            let running = f64::from(at.running);
+            let backlog = f64::from(at.visible) / running;
+            let work = (f64::from(at.visible) + f64::from(at.in_flight)) / running;
+            count(&mut self.above, backlog > policy.target);
+            let is_below = match policy.scale_in {
+                ScaleIn::Steps => work < policy.target * policy.surplus_below,
+                ScaleIn::Tracking => backlog < policy.target * policy.in_below,
             };
-            self.scale_in(now, load / target);
+            count(&mut self.below, is_below);
+            if self.above >= policy.out_datapoints {
+                self.scale_out(now, backlog / policy.target);
+                return self.desired;
+            }
+            self.scale_in(now, backlog / policy.target);
+        }
+        if policy.scale_in == ScaleIn::Steps && self.empty >= policy.rest_datapoints {
+            self.desired = self.desired.min(policy.min);
         }
         self.desired
     }
@@ -253,11 +258,7 @@ impl<'a> Scaler<'a> {
             WakeOn::Desired => self.desired == 0,
             WakeOn::Running => at.running == 0,
         };
-        self.asleep = if is_empty && at.visible > 0 {
-            self.asleep + 1
-        } else {
-            0
-        };
+        count(&mut self.asleep, is_empty && at.visible > 0);
         if self.asleep >= self.policy.wake_datapoints {
             let wanted = self.policy.wake_to.clamp(self.policy.min, self.policy.max);
             self.desired = self.desired.max(wanted);
@@ -284,10 +285,19 @@ impl<'a> Scaler<'a> {
         if now < self.in_until || now < self.out_until {
             return;
         }
-        let wanted = self.times(self.desired, ratio);
+        let policy = self.policy;
+        let wanted = match policy.scale_in {
+            ScaleIn::Steps if self.below >= policy.surplus_datapoints => {
+                // Fractions of a task are rounded towards none, but for the first.
+                let step = (self.desired * policy.surplus_percent / 100).max(1);
+                self.desired.saturating_sub(step).max(policy.min).max(1)
+            }
+            ScaleIn::Tracking if self.below >= policy.in_datapoints => self.times(self.desired, ratio),
+            ScaleIn::Steps | ScaleIn::Tracking => return,
+        };
         if wanted < self.desired {
             self.desired = wanted;
-            self.in_until = now + self.policy.in_cooldown;
+            self.in_until = now + policy.in_cooldown;
         }
     }
 
@@ -301,6 +311,11 @@ impl<'a> Scaler<'a> {
         let wanted = (f64::from(tasks) * ratio).ceil() as u32;
         wanted.clamp(self.policy.min, self.policy.max)
     }
+}
+
+/// One more in a row, or the end of the row.
+fn count(row: &mut u32, is_in_it: bool) {
+    *row = if is_in_it { row.saturating_add(1) } else { 0 };
 }
 
 #[cfg(test)]

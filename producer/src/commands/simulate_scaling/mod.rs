@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::prices::Architecture;
 use crate::render::Output;
 use crate::scaling::engine::{Outcome, Setting, SimulationError, simulate};
-use crate::scaling::policy::{ScaleInBy, ScaleInOn, WakeOn};
+use crate::scaling::policy::{ScaleIn, WakeOn};
 use crate::scaling::search::{Found, Search};
 use crate::scaling::summary::{Estimate, Figures, figures, over_replications};
 use crate::scaling::trace::Trace;
@@ -27,8 +27,8 @@ use prepare::Plan;
 /// Simulate how a component scales on AWS: waits, utilisation, task-hours, dollars.
 ///
 /// Messages arrive and are worked on by the tasks of a service that target tracking holds at a backlog a task, as the
-/// deployment does: one-minute metrics that come late, three minutes above the target to scale out, fifteen below to
-/// scale in, cooldowns, an alarm that wakes a service without tasks, tasks that need time to start, protection of tasks
+/// deployment does: one-minute metrics that come late, three minutes above the target to scale out, ten with a surplus
+/// to scale in, cooldowns, an alarm that wakes a service without tasks, tasks that need time to start, protection of tasks
 /// that work. Nothing of AWS is asked. Equal seeds give equal results; nothing is warmed up, and patterns begin at
 /// midnight.
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ code 4: --find-cheapest found no settings that hold the latency.
 JSON: {estimate, component, class, seed, replications, policy, task: {permits, vcpu, memory_gb, architecture, \
 spot_share}, figures, timeline: [{seconds, waiting, at_work, running, desired}] (of the first replication), search: \
 {latency_p95_seconds, found, simulations, tried: [{policy, figures}]}}; search is null without --find-cheapest. policy \
-is {target, min, max, scale_in_on, scale_in_by, scale_out_cooldown_seconds, scale_in_cooldown_seconds, metric_delay_seconds, wake_to, wake_on}. \
+is {target, min, max, scale_in, scale_out_cooldown_seconds, scale_in_cooldown_seconds, metric_delay_seconds, wake_to, wake_on}. \
 figures are messages, wait_p50, wait_p95, wait_p99, wait_max, wait_mean (seconds), utilisation, tasks_mean, tasks_max, \
 launched, task_hours, spot_hours, interruptions, lost_hours, dollars_tasks, dollars_requests, dollars and hours, each {mean, \
 plus_minus}.")]
@@ -104,12 +104,9 @@ pub struct Args {
     /// After scaling in nothing more is taken away for so long [default: 300s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Policy")]
     scale_in_cooldown: Option<Duration>,
-    /// Which messages keep tasks from being taken away
-    #[arg(long, value_enum, default_value_t = ScaleInOn::Work, value_name = "MESSAGES", help_heading = "Policy")]
-    scale_in_on: ScaleInOn,
-    /// From which of the fifteen datapoints the number of tasks follows that is scaled in to; AWS tells it not
-    #[arg(long, value_enum, default_value_t = ScaleInBy::Highest, value_name = "DATAPOINT", help_heading = "Policy")]
-    scale_in_by: ScaleInBy,
+    /// What takes tasks away
+    #[arg(long, value_enum, default_value_t = ScaleIn::Steps, value_name = "WAY", help_heading = "Policy")]
+    scale_in: ScaleIn,
     /// From a minute to the alarm that sees its metrics
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration, help_heading = "Policy")]
     metric_delay: Duration,

@@ -37,8 +37,7 @@ struct PolicyView {
     target: f64,
     min: u32,
     max: u32,
-    scale_in_on: String,
-    scale_in_by: String,
+    scale_in: String,
     scale_out_cooldown_seconds: f64,
     scale_in_cooldown_seconds: f64,
     metric_delay_seconds: f64,
@@ -52,8 +51,7 @@ impl PolicyView {
             target: policy.target,
             min: policy.min,
             max: policy.max,
-            scale_in_on: word(&policy.scale_in_on),
-            scale_in_by: word(&policy.scale_in_by),
+            scale_in: word(&policy.scale_in),
             scale_out_cooldown_seconds: seconds(policy.out_cooldown),
             scale_in_cooldown_seconds: seconds(policy.in_cooldown),
             metric_delay_seconds: seconds(policy.delay),
@@ -268,7 +266,11 @@ fn figures(figures: &Figures<Estimate>) -> Table {
     row("dollars, requests", figures.dollars_requests, &dollars);
     row("dollars", figures.dollars, &dollars);
     row("dollars a day", of_a_day(figures.dollars), &dollars);
-    row("dollars for 1,000 messages", of_a_thousand(figures.dollars), &dollars);
+    row(
+        "dollars for 1,000 messages",
+        of_a_thousand(figures.dollars),
+        &dollars,
+    );
     table
 }
 

@@ -54,56 +54,70 @@ fn during_the_cooldown_only_more_is_obeyed() {
 }
 
 #[test]
-fn fifteen_datapoints_below_scale_in() {
+fn a_surplus_goes_by_quarters_and_an_empty_queue_takes_the_rest() {
     let policy = Policy {
-        target: 1.0,
+        target: 4.0,
+        ..Policy::default()
+    };
+    let at = |in_flight: u32| Datapoint {
+        visible: 0,
+        in_flight,
+        running: 10,
+    };
+    let mut scaler = Scaler::new(&policy, 10);
+    assert!(
+        wanted(&mut scaler, 1..40, at(20)).iter().all(|n| *n == 10),
+        "half of the target is at work"
+    );
+    let seen = wanted(&mut scaler, 40..60, at(19));
+    assert_eq!(seen[..10], [[10; 9].as_slice(), &[8]].concat());
+    assert!(
+        seen[10..14].iter().all(|n| *n == 8),
+        "five minutes of cooldown: {seen:?}"
+    );
+    assert_eq!(
+        seen[14..],
+        [6, 6, 6, 6, 6, 5],
+        "a quarter of 8, and a quarter of 6 rounded down"
+    );
+    // The last task is no surplus; it goes when nothing came for a quarter of an hour.
+    let seen = wanted(&mut scaler, 60..140, at(1));
+    assert_eq!(seen.last(), Some(&1));
+    let seen = wanted(&mut scaler, 140..155, at(0));
+    assert_eq!(seen, [[1; 14].as_slice(), &[0]].concat());
+}
+
+#[test]
+fn tracking_takes_a_busy_fleet_away() {
+    let policy = Policy {
+        target: 4.0,
         min: 1,
+        scale_in: ScaleIn::Tracking,
         ..Policy::default()
     };
     let mut scaler = Scaler::new(&policy, 10);
-    let busy = Datapoint {
-        visible: 0,
-        in_flight: 9,
+    let at = |visible: u32| Datapoint {
+        visible,
+        in_flight: 10,
         running: 10,
     };
     assert!(
-        wanted(&mut scaler, 1..40, busy).iter().all(|n| *n == 10),
-        "nine of ten are at work"
+        wanted(&mut scaler, 1..40, at(36)).iter().all(|n| *n == 10),
+        "nine tenths of the target wait"
     );
-    let quiet = Datapoint { in_flight: 4, ..busy };
-    let seen = wanted(&mut scaler, 40..60, quiet);
+    let seen = wanted(&mut scaler, 40..60, at(16));
     assert_eq!(seen[..15], [[10; 14].as_slice(), &[4]].concat());
-    assert!(
-        seen[15..19].iter().all(|n| *n == 4),
-        "five minutes of cooldown: {seen:?}"
+    assert_eq!(
+        seen[15..],
+        [4, 4, 4, 4, 2],
+        "a cooldown of five minutes, then 4 × 0.4, rounded up"
     );
-    assert_eq!(seen[19], 2, "4 × 0.4, rounded up");
-    // A single quiet minute counts only if the latest datapoint decides.
-    for (by, then) in [(ScaleInBy::Highest, 4), (ScaleInBy::Latest, 1)] {
-        let policy = Policy {
-            scale_in_by: by,
-            ..policy.clone()
-        };
-        let mut scaler = Scaler::new(&policy, 10);
-        wanted(&mut scaler, 1..15, quiet);
-        assert_eq!(
-            scaler.see(
-                15 * MINUTE,
-                Datapoint {
-                    in_flight: 0,
-                    ..quiet
-                }
-            ),
-            then
-        );
-    }
-    // On visible messages alone the busy fleet would have been taken away.
-    let visible = Policy {
-        scale_in_on: ScaleInOn::Visible,
-        ..policy
-    };
-    let mut scaler = Scaler::new(&visible, 10);
-    assert_eq!(wanted(&mut scaler, 1..16, busy).last(), Some(&1));
+    let mut scaler = Scaler::new(&policy, 10);
+    assert_eq!(
+        wanted(&mut scaler, 1..16, at(0)).last(),
+        Some(&1),
+        "all of them are at work"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::scaling::policy::{ScaleInBy, ScaleInOn, WakeOn};
+use crate::scaling::policy::{ScaleIn, WakeOn};
 use crate::scaling::{MINUTE, SECOND};
 
 /// Bunched and spread arrivals, and work from a moment to some minutes; ties are common.
@@ -20,18 +20,19 @@ fn traces() -> impl Strategy<Value = Trace> {
 
 fn policies() -> impl Strategy<Value = Setting> {
     let bounds = (0..4_u32, 1..12_u32).prop_map(|(min, more)| (min, min + more));
-    let ways = (any::<bool>(), any::<bool>(), any::<bool>());
+    let ways = (any::<bool>(), any::<bool>());
     (bounds, 0.1..8.0, ways, 1..4_u32, 0..180_u64, 0..3_u64).prop_map(
-        |((min, max), target, (on, by, wake), permits, start, cooldown)| Setting {
+        |((min, max), target, (steps, wake), permits, start, cooldown)| Setting {
             policy: Policy {
                 min,
                 max,
                 target,
-                scale_in_on: if on { ScaleInOn::Work } else { ScaleInOn::Visible },
-                scale_in_by: if by { ScaleInBy::Highest } else { ScaleInBy::Latest },
+                scale_in: if steps { ScaleIn::Steps } else { ScaleIn::Tracking },
                 wake_on: if wake { WakeOn::Desired } else { WakeOn::Running },
                 // Quick to scale in, so that it happens while there is work.
                 in_datapoints: 3,
+                surplus_datapoints: 2,
+                rest_datapoints: 3,
                 in_cooldown: cooldown * MINUTE,
                 ..Policy::default()
             },
