@@ -84,7 +84,7 @@ impl StepRequests {
         Self {
             sqs: traffic.control() - WRITES,
             writes: WRITES,
-            units_per_write: (item_bytes / WRITE_UNIT_BYTES).ceil().max(1.0),
+            units_per_write: write_units(item_bytes),
             read_units: 0.0,
             puts,
             gets,
@@ -101,6 +101,11 @@ impl StepRequests {
         million / 1e6
     }
 }
+
+/// What is written of a run besides its steps: its item and both indexes when it is made, both indexes when it ends.
+const RUN_WRITE_UNITS: f64 = 5.0;
+/// What registering a model writes, beside the run: a version and an alias, in a transaction, which costs twice.
+const REGISTER_WRITE_UNITS: f64 = 8.0;
 
 /// How costs are reckoned.
 #[derive(Debug, Clone)]
@@ -189,13 +194,27 @@ impl Costs {
         let item_bytes = mean_item_bytes(run);
         let mut before = 0;
         for (nth, timing) in timings.iter().enumerate() {
-            let part = part(timing, before, item_bytes, basis)?;
-            // Branches read what was there before their step, not each other's artifacts.
+            let mut part = part(timing, before, item_bytes, basis)?;
             let is_last_of_step = timings.get(nth + 1).is_none_or(|next| next.step != timing.step);
+            let mut units = if nth == 0 { RUN_WRITE_UNITS } else { 0.0 };
             if is_last_of_step {
+                // Branches read what was there before their step, not each other's artifacts.
                 let of_step = timings.iter().filter(|other| other.step == timing.step);
                 before += of_step.map(|other| other.artifacts).sum::<usize>();
+                // One more update closes a fanned-out step.
+                let closing = if timing.ordinal.is_some() {
+                    write_units(item_bytes)
+                } else {
+                    0.0
+                };
+                units += closing;
             }
+            if nth + 1 == timings.len() && run.registered.is_some() {
+                units += write_units(item_bytes) + REGISTER_WRITE_UNITS;
+            }
+            let dollars = units * basis.prices.dynamodb.million_write_units / 1e6;
+            part.dollars_table += dollars;
+            part.dollars += dollars;
             self.components
                 .entry(timing.stage.clone())
                 .or_default()
@@ -204,6 +223,11 @@ impl Costs {
         }
         Ok(())
     }
+}
+
+/// Of one write of an item.
+fn write_units(item_bytes: f64) -> f64 {
+    (item_bytes / WRITE_UNIT_BYTES).ceil().max(1.0)
 }
 
 /// Half way from the item's size at birth to its size at its end; as JSON, which is about what DynamoDB counts.
@@ -291,4 +315,55 @@ fn is_for_tests(stage: &StageName) -> bool {
         .iter()
         .find(|kind| kind.name == stage.as_str());
     known.is_some_and(|kind| kind.for_tests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_costs_the_requests_that_were_counted() {
+        let prices = Prices::built_in();
+        for (traffic, sqs) in [(Traffic::Single, 3.0), (Traffic::Batched, 0.37)] {
+            let step = StepRequests::linear(traffic, 1_000.0, 0.0, 0.0);
+            assert!((step.sqs - sqs).abs() < 1e-9 && step.writes.to_bits() == 2.0_f64.to_bits());
+            // By hand: requests of SQS at 0.40 a million, two units at 0.625 a million.
+            assert!((step.dollars(&prices) - (sqs * 0.40 + 2.0 * 0.625) / 1e6).abs() < 1e-15);
+        }
+        let large = StepRequests::linear(Traffic::Single, 3_500.0, 2.0, 10.0);
+        let wanted = (3.0 * 0.40 + 2.0 * 4.0 * 0.625 + 2.0 * 5.0 + 10.0 * 0.40) / 1e6;
+        assert!(
+            (large.dollars(&prices) - wanted).abs() < 1e-15,
+            "an item of 3.5 KB is four units a write"
+        );
+    }
+
+    #[test]
+    fn tasks_cost_their_size_and_time() {
+        let mut basis = Basis {
+            prices: Prices::built_in(),
+            traffic: Traffic::Single,
+            utilisation: 1.0,
+            spot_share: Some(0.0),
+            architecture: Some(Architecture::X86),
+            months_kept: 1.0,
+        };
+        let train = StageName::new("train").expect("an id");
+        let hour = |basis: &Basis| {
+            task_dollars(&train, MemoryClass::Standard, 3_600.0, basis).expect("it is deployed")
+        };
+        let sizing = Sizing::of("train", MemoryClass::Standard).expect("it is deployed");
+        let vcpu = sizing.vcpu_or_least();
+        let wanted = vcpu * 0.04048 + sizing.memory_gb * 0.004445;
+        assert!((hour(&basis) - wanted).abs() < 1e-12);
+        basis.spot_share = Some(0.5);
+        assert!(
+            (hour(&basis) - wanted * 0.7).abs() < 1e-12,
+            "half of it at four tenths"
+        );
+        let noop = StageName::new("noop").expect("an id");
+        assert_eq!(task_dollars(&noop, MemoryClass::Standard, 1.0, &basis), Ok(0.0));
+        let unknown = StageName::new("unknown").expect("an id");
+        assert!(task_dollars(&unknown, MemoryClass::Standard, 1.0, &basis).is_err());
+    }
 }
