@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TIMINGS = HERE / "timings-flights.csv"
 PICTURES = HERE / "pictures"
 
-TASK = ["--component", "extract", "--durations", str(TIMINGS), "--cpu", "2", "--memory", "4GiB",
+TASK = ["--component", "extract", "--durations", str(TIMINGS), "--cpu", "1", "--memory", "4GiB",
         "--architecture", "arm64", "--acceptable-latency", "60s"]
 SPOT = ["--spot-share", "0.75"]
 BOUNDS = ["--min", "0", "--max", "50"]
@@ -84,6 +84,8 @@ def what_if() -> None:
     base = ["--arrivals", PATTERNS["steady"], *BOUNDS, "--replications", "10"]
     cases = [
         ("as above", [*SPOT]),
+        ("`--surplus 1`", [*SPOT, "--surplus", "1"]),
+        ("`--surplus 0.7`", [*SPOT, "--surplus", "0.7"]),
         ("`--scale-out-cooldown 60s`", [*SPOT, "--scale-out-cooldown", "60s"]),
         ("`--metric-delay 180s`", [*SPOT, "--metric-delay", "180s"]),
         ("`--task-start const:120s`", [*SPOT, "--task-start", "const:120s"]),

@@ -54,9 +54,9 @@ pub struct Policy {
     pub delay: Micros,
     /// How many datapoints in a row above the target scale out. What target tracking's own alarms have: three.
     pub out_datapoints: u32,
-    /// In steps: messages for each running task, waiting and at work, as a part of the target, below which there is a
-    /// surplus.
-    pub surplus_below: f64,
+    /// In steps: messages for each running task, waiting and at work, below which there is a surplus; none for half of the
+    /// target.
+    pub surplus: Option<f64>,
     /// In steps: how many datapoints in a row with a surplus take something away.
     pub surplus_datapoints: u32,
     /// In steps: how much of a surplus is taken away, in percent of what is wanted; at least one task, and never the last.
@@ -98,7 +98,7 @@ impl Default for Policy {
             period: MINUTE,
             delay: MINUTE,
             out_datapoints: 3,
-            surplus_below: 0.5,
+            surplus: None,
             surplus_datapoints: 10,
             surplus_percent: 25,
             rest_datapoints: 15,
@@ -237,7 +237,7 @@ impl<'a> Scaler<'a> {
             let work = (f64::from(at.visible) + f64::from(at.in_flight)) / running;
             count(&mut self.above, backlog > policy.target);
             let is_below = match policy.scale_in {
-                ScaleIn::Steps => work < policy.target * policy.surplus_below,
+                ScaleIn::Steps => work < policy.surplus.unwrap_or(policy.target / 2.0),
                 ScaleIn::Tracking => backlog < policy.target * policy.in_below,
             };
             count(&mut self.below, is_below);

@@ -59,7 +59,7 @@ code 4: --find-cheapest found no settings that hold the latency.
 JSON: {estimate, component, class, seed, replications, policy, task: {permits, vcpu, memory_gb, architecture, \
 spot_share}, figures, timeline: [{seconds, waiting, at_work, running, desired}] (of the first replication), search: \
 {latency_p95_seconds, found, simulations, tried: [{policy, figures}]}}; search is null without --find-cheapest. policy \
-is {target, min, max, scale_in, scale_out_cooldown_seconds, scale_in_cooldown_seconds, metric_delay_seconds, wake_to, wake_on}. \
+is {target, min, max, scale_in, surplus, scale_out_cooldown_seconds, scale_in_cooldown_seconds, metric_delay_seconds, wake_to, wake_on}. \
 figures are messages, wait_p50, wait_p95, wait_p99, wait_max, wait_mean (seconds), utilisation, tasks_mean, tasks_max, \
 launched, task_hours, spot_hours, interruptions, lost_hours, dollars_tasks, dollars_requests, dollars and hours, each {mean, \
 plus_minus}.")]
@@ -107,6 +107,9 @@ pub struct Args {
     /// What takes tasks away
     #[arg(long, value_enum, default_value_t = ScaleIn::Steps, value_name = "WAY", help_heading = "Policy")]
     scale_in: ScaleIn,
+    /// Messages a running task, waiting and at work, below which a quarter is taken away [default: half of the target]
+    #[arg(long, value_name = "MESSAGES", value_parser = positive, help_heading = "Policy")]
+    surplus: Option<f64>,
     /// From a minute to the alarm that sees its metrics
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration, help_heading = "Policy")]
     metric_delay: Duration,
@@ -177,6 +180,11 @@ fn parse_class(text: &str) -> Result<MemoryClass, String> {
 fn memory(text: &str) -> Result<f64, String> {
     crate::sizing::gigabytes(text)
         .ok_or_else(|| format!("{text:?} is no size of memory; write for example 4GiB"))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| format!("{text:?} is no number above 0"))
 }
 
 fn interruptions(text: &str) -> Result<f64, String> {

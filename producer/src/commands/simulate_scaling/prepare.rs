@@ -100,6 +100,7 @@ fn setting(args: &Args, sizing: &Sizing, durations: &Durations) -> Setting {
             max: max.unwrap_or(MOST_TASKS.max(min)),
             target: args.target.unwrap_or(natural),
             scale_in: args.scale_in,
+            surplus: args.surplus,
             delay: micros(args.metric_delay),
             out_cooldown: args.scale_out_cooldown.map_or(usual.out_cooldown, micros),
             in_cooldown: args.scale_in_cooldown.map_or(usual.in_cooldown, micros),

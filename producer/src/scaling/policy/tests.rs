@@ -88,6 +88,33 @@ fn a_surplus_goes_by_quarters_and_an_empty_queue_takes_the_rest() {
 }
 
 #[test]
+fn a_surplus_may_be_less_than_all_at_work() {
+    let at_work = |in_flight: u32| Datapoint {
+        visible: 0,
+        in_flight,
+        running: 10,
+    };
+    let policy = Policy {
+        target: 6.0,
+        surplus: Some(0.8),
+        ..Policy::default()
+    };
+    let mut scaler = Scaler::new(&policy, 10);
+    assert!(wanted(&mut scaler, 1..40, at_work(8)).iter().all(|n| *n == 10));
+    assert_eq!(wanted(&mut scaler, 40..50, at_work(7)).last(), Some(&8));
+    let half = Policy {
+        surplus: None,
+        ..policy
+    };
+    let mut scaler = Scaler::new(&half, 10);
+    assert_eq!(
+        wanted(&mut scaler, 1..11, at_work(10)).last(),
+        Some(&8),
+        "half of six is more than one each"
+    );
+}
+
+#[test]
 fn tracking_takes_a_busy_fleet_away() {
     let policy = Policy {
         target: 4.0,
