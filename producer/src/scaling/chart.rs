@@ -124,6 +124,7 @@ pub fn text(title: &str, unit: &str, values: &[f64], length: Micros) -> Vec<Stri
 pub fn clock(at: Micros) -> String {
     let minutes = (seconds(at) / 60.0).round();
     match minutes {
+        0.0 => "0".into(),
         m if m < 120.0 => format!("{m:.0} min"),
         m => format!("{} h", tick((m / 6.0).round() / 10.0)),
     }

@@ -158,7 +158,7 @@ fn nice(most: f64) -> f64 {
         return 1.0;
     }
     let ten = 10_f64.powf(most.log10().floor());
-    [1.0, 2.0, 4.0, 5.0, 8.0, 10.0]
+    [1.0, 2.0, 4.0, 6.0, 8.0, 10.0]
         .into_iter()
         .map(|n| n * ten)
         .find(|n| *n >= most)

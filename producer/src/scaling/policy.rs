@@ -52,7 +52,8 @@ pub struct Policy {
     /// From a datapoint's minute to the alarm that sees it. An assumption: CloudWatch promises no time; one to three
     /// minutes are seen in practice.
     pub delay: Micros,
-    /// How many datapoints in a row above the target scale out. What target tracking's own alarms have: three.
+    /// How many datapoints in a row above the target scale out. The alarms that target tracking makes have three; no
+    /// document promises it.
     pub out_datapoints: u32,
     /// In steps: messages for each running task, waiting and at work, below which there is a surplus; none for half of the
     /// target.
@@ -63,11 +64,11 @@ pub struct Policy {
     pub surplus_percent: u32,
     /// In steps: how many datapoints in a row without any message take away all that is not kept.
     pub rest_datapoints: u32,
-    /// By tracking: how many datapoints in a row below the target scale in. What target tracking's own alarms have:
-    /// fifteen.
+    /// By tracking: how many datapoints in a row below the target scale in. The alarms that
+    /// target tracking makes have fifteen; no document promises it.
     pub in_datapoints: u32,
-    /// By tracking: the part of the target below which a datapoint counts. What target tracking's own alarms have: nine
-    /// tenths, so that there is a band in which nothing happens.
+    /// By tracking: the part of the target below which a datapoint counts. The alarms that target
+    /// tracking makes have nine tenths, so that there is a band in which nothing happens.
     pub in_below: f64,
     /// For how long after scaling out only a still larger number is obeyed. It should last until the new tasks are seen
     /// in the metrics: their start, one period and the delay. If it is shorter, they are ordered again, as the backlog of
@@ -301,7 +302,8 @@ impl<'a> Scaler<'a> {
         }
     }
 
-    /// Capacity in proportion to the metric, rounded up, within the bounds.
+    /// Capacity in proportion to the metric, rounded up, within the bounds. An assumption: AWS publishes no formula, and says
+    /// that it scales out in proportion and rounds so that there is not too little.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
