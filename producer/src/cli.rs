@@ -11,8 +11,8 @@ use crate::backend::Access;
 #[cfg(feature = "aws")]
 use crate::commands::setup;
 use crate::commands::{
-    artifacts, cancel, dead_letters, diff, extend, gc, list, logs, models, pause, pipelines, resume, show,
-    submit, unpause, watch, workers,
+    artifacts, cancel, cost, dead_letters, diff, export_timings, extend, gc, list, logs, models, pause,
+    pipelines, resume, show, simulate_scaling, submit, unpause, watch, workers,
 };
 use crate::exit::{EXIT_CODES, Failure};
 
@@ -114,6 +114,9 @@ pub enum Command {
     Models(models::Command),
     #[command(subcommand)]
     Pipelines(pipelines::Command),
+    ExportTimings(export_timings::Args),
+    Cost(cost::Args),
+    SimulateScaling(Box<simulate_scaling::Args>),
     Gc(gc::Args),
     #[cfg(feature = "aws")]
     Setup(setup::Args),
@@ -138,6 +141,9 @@ impl Command {
             | Self::Logs(_)
             | Self::Workers(_)
             | Self::Diff(_)
+            | Self::ExportTimings(_)
+            | Self::Cost(_)
+            | Self::SimulateScaling(_)
             | Self::Artifacts(_) => Access::Look,
             Self::Cancel(_) | Self::Resume(_) | Self::Extend(_) | Self::Pause(_) | Self::Unpause(_) => {
                 Access::Change

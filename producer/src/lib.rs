@@ -8,13 +8,18 @@ pub mod cli;
 pub mod commands;
 #[cfg(feature = "aws")]
 pub mod components;
+pub mod cost;
 pub mod dates;
 pub mod diff;
 pub mod exit;
 pub mod garbage;
 pub mod host;
+pub mod prices;
 pub mod render;
+pub mod scaling;
 pub mod session;
+pub mod sizing;
+pub mod timings;
 pub mod view;
 pub mod waiting;
 pub mod watching;
@@ -59,6 +64,9 @@ async fn run(mut cli: cli::Cli) -> Result<Exit, Failure> {
     let host = host::real();
     cli.command.prepare(host.clock.now())?;
     let output = render::Output::new(cli.global.json, cli.global.is_coloured());
+    if let cli::Command::SimulateScaling(args) = &cli.command {
+        return commands::simulate_scaling::perform(args, output);
+    }
     #[cfg(feature = "aws")]
     if let cli::Command::Setup(args) = cli.command {
         return commands::setup::perform(&cli.global.backend, &host, output, args).await;

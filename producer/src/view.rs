@@ -129,7 +129,8 @@ pub struct CacheView {
 }
 
 impl CacheView {
-    fn of(note: &CacheNote) -> Self {
+    /// Of what is stored.
+    pub fn of(note: &CacheNote) -> Self {
         let (answer, differs) = match note {
             CacheNote::Hit => ("hit", &[][..]),
             CacheNote::Miss { differs } => ("miss", &differs[..]),

@@ -2,8 +2,10 @@
 
 pub mod artifacts;
 pub mod cancel;
+pub mod cost;
 pub mod dead_letters;
 pub mod diff;
+pub mod export_timings;
 pub mod extend;
 pub mod gc;
 pub mod list;
@@ -16,6 +18,7 @@ pub mod resume;
 #[cfg(feature = "aws")]
 pub mod setup;
 pub mod show;
+pub mod simulate_scaling;
 pub mod submit;
 pub mod unpause;
 pub mod watch;
@@ -47,6 +50,9 @@ pub async fn perform(session: &Session, command: Command) -> Result<Exit, Failur
         Command::Artifacts(command) => artifacts::perform(session, command).await,
         Command::Models(command) => models::perform(session, command).await,
         Command::Pipelines(command) => pipelines::perform(session, command).await,
+        Command::ExportTimings(args) => export_timings::perform(session, args).await,
+        Command::Cost(args) => cost::perform(session, args).await,
+        Command::SimulateScaling(_) => unreachable!("it needs no session: nothing of a fleet is asked"),
         Command::Gc(args) => gc::perform(session, args).await,
         #[cfg(feature = "aws")]
         Command::Setup(_) => unreachable!("it is done before a session is opened: nothing may be there yet"),

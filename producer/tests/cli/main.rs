@@ -7,6 +7,7 @@ mod gc;
 mod help;
 mod models;
 mod runs;
+mod scaling;
 mod submit;
 mod support;
 mod watch;
