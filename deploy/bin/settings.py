@@ -114,6 +114,7 @@ def of_component(found: dict, name: str) -> dict[str, str]:
         "Component": name,
         "Architecture": fargate["architecture"].upper(),
         "Classes": ",".join(of.capitalize() for of in classes),
+        "LargeClass": "yes" if "large" in classes else "no",
         "Cpus": _list(cpus),
         "Memories": _list(memories),
         "MinTasks": _list(fargate["min_tasks"][of] for of in classes),

@@ -125,8 +125,6 @@ class Stack:
             time.sleep(POLL_SECONDS)
 
     def _events(self) -> list[dict]:
-        if self.look() is None:
-            return []
         return self.aws("cloudformation", "describe-stack-events", "--stack-name", self.name)["StackEvents"]
 
 
