@@ -128,8 +128,7 @@ class Worker:
             "FLEETLINE_DRAIN_TIMEOUT": "20s",
             "FLEETLINE_HEAVY_PERMITS": "1",
             # So that a short test sees what a sweeper asks.
-            "FLEETLINE_SWEEP_INTERVAL": "2s",
-            "FLEETLINE_LEASE": "9s",
+            "FLEETLINE_SWEEP_INTERVAL": "10s",
         }
         self.log = folder / "log"
         with self.log.open("wb") as log:
