@@ -194,7 +194,7 @@ def workflows(top: Path) -> Found:
         return [("schema", "there is no workflow")]
     for rule, command in (
         ("schema", [tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *paths]),
-        ("security", [tool("zizmor"), "--offline", "--quiet", "--min-severity", "low", *paths]),
+        ("security", [tool("zizmor"), "--offline", "--quiet", "--min-severity", "medium", *paths]),
         ("yaml", [tool("yamllint"), "--strict", "-d", "{extends: relaxed, rules: {line-length: {max: 130}}}", *paths]),
     ):
         code, said = ran(*command)
