@@ -52,6 +52,10 @@ def environment(name: str) -> dict:
     for key in ("fleet", "region"):
         if key not in found:
             raise Wrong(f"{path}: {key} is missing")
+    # Policies say FLEET-*: a fleet whose name goes on where another's ends would be in reach of it.
+    others = {tomllib.loads(file.read_text(encoding="utf-8")).get("fleet", "") for file in path.parent.glob("*.toml")}
+    if longer := [other for other in others if other.startswith(f"{found['fleet']}-")]:
+        raise Wrong(f"{path}: fleet {found['fleet']!r} is the beginning of {', '.join(longer)}: choose another name")
     if unknown := set(found.get("components", {})) - set(components()):
         raise Wrong(f"{path}: no such component: {', '.join(sorted(unknown))}")
     return found

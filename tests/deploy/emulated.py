@@ -40,6 +40,8 @@ seed = 7
 [data]
 source = {{ path = "s3://{LAKE}/birds/*.csv", nulls = ["NA"] }}
 label = "species"
+[intake]
+max_open = 1
 """
 PREDICT = """
 pipeline = "penguins-daily"
@@ -65,10 +67,12 @@ def main(tools: Path, binaries: Path) -> None:
         identity, at_resources, principals = policies(emulator, names, FLEET)
         gate = Gate(emulator.port, Policies(identity, at_resources), principals, ACCOUNT, REGION)
         stack.callback(gate.close)
+        # From here on people, too, may only what the policy for them says.
+        producer.environment = {"AWS_ENDPOINT_URL": gate.url, "AWS_ACCESS_KEY_ID": "AKIAPEOPLE"}
         workers = start_workers(stack, emulator, gate, binaries / "worker", folder)
         run_pipelines(emulator, producer, folder)
         access.refused_is_refused(gate)
-        bury_a_letter_in_each(emulator, names)
+        bury_a_letter_in_each(emulator, producer)
         metrics = {worker.name: (worker.component, worker.requests()) for worker in workers}
         for worker in workers:
             worker.end()
@@ -79,9 +83,12 @@ def main(tools: Path, binaries: Path) -> None:
 class Producer:
     def __init__(self, emulator: Emulator, binary: Path) -> None:
         self.emulator, self.binary = emulator, binary
+        self.environment: dict[str, str] = {}
 
     def __call__(self, *arguments: str, backend: str = f"aws:{FLEET}@{ACCOUNT}", code: int = 0) -> object:
-        said = self.emulator.run(str(self.binary), "--backend", backend, "--json", *arguments, code=code)
+        said = self.emulator.run(
+            str(self.binary), "--backend", backend, "--json", *arguments, code=code, environment=self.environment
+        )
         return json.loads(said) if said.strip() else None
 
     def ends_well(self, run: str) -> dict:
@@ -140,18 +147,22 @@ def run_pipelines(emulator: Emulator, producer: Producer, folder: Path) -> None:
     s3.create_bucket(Bucket=LAKE)
     data = TOP / "examples/penguins/data/penguins.csv"
     s3.upload_file(str(data), LAKE, "birds/penguins.csv")
-    for name, text in (
-        ("penguins", PENGUINS),
-        ("daily-s3", PREDICT.replace("SOURCE", f"s3://{LAKE}/birds/*.csv")),
-        ("daily-offered", PREDICT.replace("SOURCE", "penguins.csv")),
-    ):
-        shutil.copy(data, folder / "penguins.csv")
-        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    shutil.copy(data, folder / "penguins.csv")
+    # One at a time: the intake keeps places.
+    (folder / "penguins.toml").write_text(PENGUINS, encoding="utf-8")
+    producer("pipelines", "apply", str(folder / "penguins.toml"))
+    sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"version": "1", "pipeline": "penguins", "key": "order-2"}))
+    wait_for("a run of the message", 60, lambda: next((of for of in producer("list") if of["run"] == "order-2"), None))
+    producer.ends_well("order-2")
+    for name, source in (("daily-s3", f"s3://{LAKE}/birds/*.csv"), ("daily-offered", "penguins.csv")):
+        (folder / f"{name}.toml").write_text(PREDICT.replace("SOURCE", source), encoding="utf-8")
         producer.ends_well(producer("submit", str(folder / f"{name}.toml"))["run"])
+    producer("models", "list")
+    producer("workers")
     say("penguins and two predictions with its model SUCCEEDED, with sources from a bucket and from files")
 
 
-def bury_a_letter_in_each(emulator: Emulator, names: list[str]) -> None:
+def bury_a_letter_in_each(emulator: Emulator, producer: Producer) -> None:
     """What no run can absorb, in each queue: each component buries its own."""
     sqs = emulator.client("sqs")
     urls = [url for url in sqs.list_queues(QueueNamePrefix=f"{FLEET}-")["QueueUrls"] if not url.endswith("-dead")]
@@ -164,6 +175,8 @@ def bury_a_letter_in_each(emulator: Emulator, names: list[str]) -> None:
             return sqs.receive_message(QueueUrl=dead, VisibilityTimeout=1).get("Messages")
 
         check("not a message" in json.dumps(wait_for(f"a dead letter in {dead}", 90, letter)), dead)
+    listed = producer("dead-letters", "list")
+    check(len(listed) >= len(urls), f"`producer dead-letters list` lists {len(listed)} of {len(urls)}")
     say(f"{len(urls)} queues: a message that nobody can read is in each one's dead letters")
 
 

@@ -182,6 +182,13 @@ def policies(emulator: Emulator, names: list[str], fleet: str) -> tuple[dict, di
             document = json.loads(document) if isinstance(document, str) else document
             statements += document["Statement"]
         identity[role["Arn"]] = statements
+    # Whoever it is attached to: a role that only this test knows.
+    people = f"arn:aws:iam::{ACCOUNT}:role/people"
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/{fleet}-people"
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    document = json.loads(document) if isinstance(document, str) else document
+    identity[people], principals["people"] = document["Statement"], people
     for url in sqs.list_queues(QueueNamePrefix=f"{fleet}-")["QueueUrls"]:
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         if "Policy" in attributes:
