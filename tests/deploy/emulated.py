@@ -10,9 +10,9 @@ rolled back, and nothing of the others may have moved.
 import contextlib
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,6 +78,7 @@ def main(tools: Path, binaries: Path) -> None:
             worker.end()
         access.compare(gate, metrics, names)
         deploy_alone(emulator, names)
+        release_and_watch(emulator)
 
 
 class Producer:
@@ -204,6 +205,14 @@ def everything_of(emulator: Emulator, names: list[str]) -> dict[str, object]:
     return told
 
 
+def runs(emulator: Emulator, component: str) -> set[str]:
+    """The images of a component's services, as ECS has them."""
+    ecs = emulator.client("ecs")
+    services = ecs.describe_services(cluster=FLEET, services=[f"{FLEET}-{component}", f"{FLEET}-{component}-large"])["services"]
+    definitions = [ecs.describe_task_definition(taskDefinition=of["taskDefinition"]) for of in services]
+    return {of["taskDefinition"]["containerDefinitions"][0]["image"] for of in definitions}
+
+
 def deploy_alone(emulator: Emulator, names: list[str]) -> None:
     """A new image of one component, and back: nothing of the others moves."""
     alone = "train"
@@ -212,31 +221,58 @@ def deploy_alone(emulator: Emulator, names: list[str]) -> None:
     check(image("b") in said and image("a") in said, said)
     after = everything_of(emulator, names)
     check(before[alone] != after[alone], "a deployment that changes nothing shows nothing")
-    for other in before.keys() - {alone}:
-        equal(after[other], before[other], f"{other}, which was not deployed")
-    ecs = emulator.client("ecs")
-
-    def runs() -> set[str]:
-        services = ecs.describe_services(cluster=FLEET, services=[f"{FLEET}-train", f"{FLEET}-train-large"])["services"]
-        definitions = [ecs.describe_task_definition(taskDefinition=of["taskDefinition"]) for of in services]
-        return {of["taskDefinition"]["containerDefinitions"][0]["image"] for of in definitions}
-
-    equal(runs(), {image("b")}, "images of train")
+    equal(runs(emulator, alone), {image("b")}, "images of train")
     emulator.deploy(alone, "--rollback")
-    equal(runs(), {image("a")}, "images of train after the rollback")
+    equal(runs(emulator, alone), {image("a")}, "images of train after the rollback")
     last = everything_of(emulator, names)
     for other in before.keys() - {alone}:
+        equal(after[other], before[other], f"{other}, which was not deployed")
         equal(last[other], before[other], f"{other}, which was not rolled back")
     say(f"{alone} was deployed and rolled back; {len(before) - 1} other stacks: not a resource, an event or a task definition moved")
 
-    # What holds messages is not replaced by the way.
+    # What is not meant is not done.
     text = emulator.environment_file.read_text(encoding="utf-8")
-    components = settings.DEPLOY / "components.toml"
-    check(tomllib.loads(components.read_text(encoding="utf-8")), components)
-    emulator.environment_file.write_text(text.replace(f'account = "{ACCOUNT}"', 'account = "111111111111"'), encoding="utf-8")
+    elsewhere = text.replace(f'account = "{ACCOUNT}"', 'account = "111111111111"')
+    emulator.environment_file.write_text(elsewhere, encoding="utf-8")
     emulator.deploy(alone, code=1)
+    renamed = text.replace(f'fleet = "{FLEET}"', f'fleet = "{FLEET}-"')
+    emulator.environment_file.write_text(renamed, encoding="utf-8")
+    emulator.deploy(alone, "--image", image("b"), code=1)
     emulator.environment_file.write_text(text, encoding="utf-8")
-    say("credentials of another account are refused")
+    equal(runs(emulator, alone), {image("a")}, "images of train")
+    say("credentials of another account are refused, and so is what CloudFormation does not take")
+
+
+def release_and_watch(emulator: Emulator) -> None:
+    """A release by its tag; and one whose alarm rings, which is rolled back."""
+    ecr, cloudwatch = emulator.client("ecr"), emulator.client("cloudwatch")
+    release = str(TOP / "deploy/bin/release")
+
+    def pushed(tag: str) -> str:
+        manifest = json.dumps({"schemaVersion": 2, "config": {"digest": f"sha256:{tag}"}})
+        digest = ecr.put_image(repositoryName=FLEET, imageManifest=manifest, imageTag=tag)["image"]["imageId"]["imageDigest"]
+        where = ecr.describe_repositories(repositoryNames=[FLEET])["repositories"][0]["repositoryUri"]
+        return f"{where}@{digest}"
+
+    good, bad = pushed("good"), pushed("bad")
+    emulator.run(release, "evaluate", emulator.environment_file, "good", "0.05")
+    equal(runs(emulator, "evaluate"), {good}, "images of evaluate after its release")
+    process = subprocess.Popen(
+        [release, "evaluate", str(emulator.environment_file), "bad", "5"], env=emulator.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    try:
+        watching = iter(process.stdout.readline, "")
+        check(any("watching" in line for line in watching), "the release watches no alarms")
+        equal(runs(emulator, "evaluate"), {bad}, "images of evaluate while its alarms are watched")
+        cloudwatch.set_alarm_state(AlarmName=f"{FLEET}-evaluate-errors", StateValue="ALARM", StateReason="a test")
+        said, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        process.wait()
+    check(f"rings: {FLEET}-evaluate-errors" in said and process.returncode == 1, f"{process.returncode}: {said}")
+    equal(runs(emulator, "evaluate"), {good}, "images of evaluate after its alarm rang")
+    say("evaluate was released by its tag; the next release rang an alarm and was rolled back")
 
 
 if __name__ == "__main__":
