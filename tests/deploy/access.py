@@ -22,6 +22,10 @@ def compare(gate: Gate, metrics: dict[str, tuple[str, dict]], names: list[str]) 
     everywhere = set.intersection(*({action for action, _ in gate.used[name]} for name in names))
     if needless := UNSEEN["everybody"].keys() & everywhere:
         wrong.append(f"in unseen.toml for everybody, and seen of everybody: {sorted(needless)}")
+    for name in names:
+        granted = gate.policies.granted(gate.principals[f"{name}-execution"])
+        if granted != UNSEEN["execution"].keys():
+            wrong.append(f"{name}: its execution role and [execution] of unseen.toml differ: {sorted(granted ^ UNSEEN['execution'].keys())}")
     check(not wrong, "\n".join(wrong))
     say(f"people    {sum(gate.seen['people'].values()):5} requests, {len(gate.seen['people']):2} operations, none refused")
 

@@ -170,12 +170,13 @@ class Worker:
 
 
 def policies(emulator: Emulator, names: list[str], fleet: str) -> tuple[dict, dict, dict]:
-    """Of the emulator's own APIs: statements by role, statements by resource, roles by component."""
+    """Of the emulator's own APIs: statements by role, statements by resource; the task role of each component, and as
+    `NAME-execution` the other one."""
     iam, sqs = emulator.client("iam"), emulator.client("sqs")
     identity, resources, principals = {}, {}, {}
-    for name in names:
-        role = iam.get_role(RoleName=f"{fleet}-{name}-task")["Role"]
-        principals[name] = role["Arn"]
+    for name, kind in ((name, kind) for name in names for kind in ("task", "execution")):
+        role = iam.get_role(RoleName=f"{fleet}-{name}-{kind}")["Role"]
+        principals[name if kind == "task" else f"{name}-execution"] = role["Arn"]
         statements = []
         for policy in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=policy)["PolicyDocument"]
