@@ -114,14 +114,18 @@ class Stack:
         self.aws(
             "cloudformation", "execute-change-set", "--stack-name", self.name, "--change-set-name", self.change_set
         )
+        ended = ""
         while True:
-            status = (self.look() or {}).get("StackStatus", "")
             for event in reversed(self._events()):
-                if event["EventId"] not in seen:
-                    seen.add(event["EventId"])
-                    _tell(event)
-            if status and not status.endswith("IN_PROGRESS"):
-                return status
+                if event["EventId"] in seen:
+                    continue
+                seen.add(event["EventId"])
+                _tell(event)
+                if event["LogicalResourceId"] == self.name:
+                    ended = event["ResourceStatus"]
+            # Its own event, and not its status, which for a moment is still that of the time before.
+            if ended and not ended.endswith("IN_PROGRESS"):
+                return ended
             time.sleep(POLL_SECONDS)
 
     def _events(self) -> list[dict]:

@@ -160,7 +160,8 @@ def run_pipelines(emulator: Emulator, producer: Producer, folder: Path) -> None:
         producer.ends_well(producer("submit", str(folder / f"{name}.toml"))["run"])
     # Once more: what did not change is found again, and its bytes are checked by who made them.
     again = producer.ends_well(producer("submit", str(folder / "penguins.toml"), "--key", "again")["run"])
-    check(sum(bool(step["cached"]) for step in again["steps"]) >= 5, json.dumps(again["steps"])[:2000])
+    # Not of what looks at the champion, which was none the first time.
+    check({"extract", "transform"} <= {step["step"] for step in again["steps"] if step["cached"]}, json.dumps(again["steps"])[:2000])
     producer("models", "promote", "penguins", "order-2", "--reason", "to see whether people may")
     producer("models", "list")
     producer("workers")
