@@ -106,6 +106,16 @@ compose-test: ready ## Run the fleet in containers, kill a worker, scale (needs 
 image-test: ## Build the image from source and look whether it is what it should be (needs Docker and half an hour)
 	tests/scripts/image-test $(ARGS)
 
+.PHONY: deploy-test
+deploy-test: ready ## Check deploy/, and try its stacks with a whole fleet on an emulator
+	cargo build --locked --workspace --all-targets
+	tests/scripts/deploy-test "$${CARGO_TARGET_DIR:-target}/debug"
+
+.PHONY: deploy
+deploy: ## Deploy one component to AWS: COMPONENT=train ENVIRONMENT=prod ARGS="--tag TAG", or --rollback, --show, --yes
+	@deploy/bin/deploy $(or $(COMPONENT),$(error say which: COMPONENT=train, or foundation)) \
+		$(or $(ENVIRONMENT),$(error say where: ENVIRONMENT=dev)) $(ARGS)
+
 .PHONY: clean
 clean: ## Remove build output and tools (runs in .fleetline stay)
 	cargo clean

@@ -10,11 +10,45 @@ use serde::Deserialize;
 pub const BUILT_IN: &str = include_str!("../../deploy/components.toml");
 
 /// One component.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Component {
     /// The memory of one of its workers, in each class that it is deployed in.
     pub classes: BTreeMap<MemoryClass, String>,
+    /// How its tasks run on AWS. A list that is only there to make queues of need not say it.
+    pub fargate: Option<Fargate>,
+}
+
+/// How a component's tasks run on AWS: `deploy/bin/deploy` makes parameters of it. Read here too, so that a list with a word
+/// that means nothing is refused by whoever reads it first.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fargate {
+    /// The processors of a task, in each class.
+    pub vcpus: BTreeMap<MemoryClass, f64>,
+    /// The fewest tasks, in each class.
+    pub min_tasks: BTreeMap<MemoryClass, u32>,
+    /// The most tasks, in each class.
+    pub max_tasks: BTreeMap<MemoryClass, u32>,
+    /// What its processors understand.
+    pub architecture: Architecture,
+    /// The share of tasks on Fargate Spot.
+    pub spot_percent: u8,
+    /// How long a message may wait.
+    pub acceptable_latency_seconds: u32,
+    /// How long a message takes, as measured.
+    pub stage_seconds: f64,
+}
+
+/// What a task's processors understand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// Graviton.
+    Arm64,
+    /// Intel and AMD.
+    #[serde(rename = "x86_64")]
+    X86,
 }
 
 /// All of them, by the name of their stage.
@@ -79,11 +113,42 @@ mod tests {
     }
 
     #[test]
+    fn the_list_says_of_every_component_how_its_tasks_run() {
+        for (name, component) in read(BUILT_IN).expect("the list can be read") {
+            let fargate = component.fargate.expect("a component that can be deployed");
+            let classes: Vec<_> = component.classes.keys().collect();
+            assert_eq!(fargate.vcpus.keys().collect::<Vec<_>>(), classes, "{name}: vcpus");
+            assert_eq!(
+                fargate.min_tasks.keys().collect::<Vec<_>>(),
+                classes,
+                "{name}: min_tasks"
+            );
+            assert_eq!(
+                fargate.max_tasks.keys().collect::<Vec<_>>(),
+                classes,
+                "{name}: max_tasks"
+            );
+            assert!(fargate.vcpus.values().all(|n| *n > 0.0), "{name}");
+            for (class, max) in &fargate.max_tasks {
+                assert!(*max > 0 && fargate.min_tasks[class] <= *max, "{name}: {class}");
+            }
+            assert!(fargate.spot_percent <= 100, "{name}");
+            // How many messages may wait for a task: at least one, or the fleet grows for every single one.
+            assert!(
+                fargate.stage_seconds > 0.0
+                    && f64::from(fargate.acceptable_latency_seconds) >= fargate.stage_seconds,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn other_lists_are_explained() {
         for (text, part) in [
             ("[train]\nclass = 1", "class"),
             ("[train]\nclasses = { huge = \"1GiB\" }", "huge"),
             ("[Train]\nclasses = {}", "Train"),
+            ("[train]\nclasses = {}\n[train.fargate]\ncpus = {}", "cpus"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(part), "{error}");

@@ -19,8 +19,11 @@ use crate::queue::{dead_name, name};
 use crate::runs::{LISTED_INDEX, OPEN_INDEX};
 use crate::table::document::{EXPIRES, LISTED, NEXT_CHECK, PK, SHARD, SK};
 
-/// How long a message waits at most: as long as SQS allows. A run has a deadline of its own.
-const RETENTION_SECONDS: &str = "1209600";
+/// How long a message waits at most: longer than the usual deadline of a run, which is seven days.
+const RETENTION_SECONDS: &str = "864000";
+/// How long a dead letter waits at most: as long as SQS allows, and longer than a message. A message that SQS moves keeps
+/// the time at which it was first sent, so that with equal times it could be gone before anybody looks.
+const DEAD_RETENTION_SECONDS: &str = "1209600";
 /// A long poll where a receiver asks for none.
 const POLL_SECONDS: &str = "20";
 /// How long a new table may take.
@@ -267,10 +270,14 @@ impl Setup<'_> {
             Err(fault) if fault.failure().is_some_and(Failure::is_absent) => None,
             Err(fault) => return Err(fault),
         };
+        let retention_seconds = match redrive {
+            Some(_) => RETENTION_SECONDS,
+            None => DEAD_RETENTION_SECONDS,
+        };
         let mut attributes = std::collections::HashMap::from([
             (
                 QueueAttributeName::MessageRetentionPeriod,
-                RETENTION_SECONDS.to_owned(),
+                retention_seconds.to_owned(),
             ),
             (
                 QueueAttributeName::ReceiveMessageWaitTimeSeconds,
