@@ -26,6 +26,8 @@ pub const SCRIPT: ProcessId = ProcessId(0);
 type TaskId = u64;
 /// The task that [`Simulation::block_on`] is given.
 const ROOT: TaskId = 0;
+/// A simulation that takes more steps than this goes round in circles.
+const MOST_POLLS: u64 = 30_000_000;
 
 /// A simulated world's time and tasks. Copies are of one and the same.
 #[derive(Clone)]
@@ -288,14 +290,17 @@ impl Simulation {
         }
     }
 
-    /// Ends every process but the script.
-    pub fn kill_all(&self) {
-        let all = self.0.state().processes.len();
-        for process in 1..all {
-            if !self.is_dead(ProcessId(process)) {
-                self.kill(ProcessId(process));
-            }
-        }
+    /// Drops every task and everything that is due. Tasks hold the world, and the world holds them.
+    pub fn end(&self) {
+        let (tasks, timers, dead) = {
+            let mut state = self.0.state();
+            state.processes.iter_mut().for_each(|process| process.is_dead = true);
+            let tasks = std::mem::take(&mut state.tasks);
+            let timers = std::mem::take(&mut state.timers);
+            (tasks, timers, std::mem::take(&mut state.graveyard))
+        };
+        drop((tasks, timers, dead));
+        // What was dropped may have spawned.
         let dead = std::mem::take(&mut self.0.state().graveyard);
         drop(dead);
     }
@@ -320,6 +325,7 @@ impl Simulation {
             }
             task.is_ready = false;
             state.polls += 1;
+            assert!(state.polls < MOST_POLLS, "tasks go on and on, at {:?}", state.now);
             self.trace().polled(id, state.now);
             if id == ROOT {
                 return Next::Root;

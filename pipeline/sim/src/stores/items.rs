@@ -24,6 +24,8 @@ pub struct Items {
     pub cache: BTreeMap<Sha256Digest, CacheEntry>,
     /// What an index that lags says.
     pub old_index: Index,
+    /// True if the index of open runs never says anything, so that no sweeper finds any.
+    pub index_is_lost: bool,
 }
 
 impl Items {
@@ -81,6 +83,9 @@ impl Items {
 
     /// Open runs by their next look.
     pub fn index(&self) -> Index {
+        if self.index_is_lost {
+            return Index::new();
+        }
         let mut open: Index = self
             .runs
             .values()
