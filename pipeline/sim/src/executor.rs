@@ -43,6 +43,8 @@ struct State {
     now: Duration,
     tasks: BTreeMap<TaskId, Task>,
     next_task: TaskId,
+    /// In the order of their ids: some primitives wake those who wait in an order that differs from time to time
+    /// (tokio's `watch` draws it), which must not matter.
     ready: Vec<TaskId>,
     timers: BTreeMap<(Duration, u64), Due>,
     next_timer: u64,
@@ -98,7 +100,8 @@ impl State {
             && !task.is_ready
         {
             task.is_ready = true;
-            self.ready.push(id);
+            let at = self.ready.partition_point(|other| *other < id);
+            self.ready.insert(at, id);
         }
     }
 
@@ -314,7 +317,7 @@ impl Simulation {
             }
             let length = u64::try_from(state.ready.len()).unwrap_or(u64::MAX);
             let at = usize::try_from(self.0.order.below(length)).unwrap_or(0);
-            let id = state.ready.swap_remove(at);
+            let id = state.ready.remove(at);
             let Some(task) = state.tasks.get_mut(&id) else {
                 continue;
             };
@@ -368,6 +371,7 @@ impl Simulation {
                 let thawing = &mut state.processes[process.0];
                 if thawing.frozen_until <= state.now {
                     state.ready.append(&mut thawing.parked);
+                    state.ready.sort_unstable();
                 }
             }
         }

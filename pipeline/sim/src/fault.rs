@@ -183,7 +183,7 @@ impl Weather {
 
     /// What `seeded` makes of it: some kinds of faults, each more or less often.
     pub fn drawn(seeded: &Seeded) -> Self {
-        let strength = *seeded.pick(&[30, 100, 300, 600]);
+        let strength = *seeded.pick(&[50, 200, 600, 1_500]);
         let mut weather = Self::FAIR;
         for fault in Fault::ALL {
             // A world in which everything goes wrong at once hides what goes wrong when only one thing does.

@@ -103,15 +103,16 @@ impl Ledger {
     }
 
     pub(crate) fn refused(&mut self, update: &GuardedUpdate) {
-        let is_renewal = update.changes.iter().any(|c| matches!(c, Change::Renew { .. }));
-        let owner = owner_of(update);
-        if let Some(owner) = owner {
-            if is_renewal {
-                self.gone.insert(owner.clone());
-            } else if is_commit(update) {
-                self.late_commit(owner, update);
-            }
+        if is_commit(update)
+            && let Some(owner) = owner_of(update)
+        {
+            self.late_commit(owner, update);
         }
+    }
+
+    /// A worker has heard that its renewal was refused.
+    pub(crate) fn renewal_was_refused(&mut self, update: &GuardedUpdate) {
+        self.gone.extend(owner_of(update).cloned());
     }
 
     fn late_commit(&mut self, owner: &Nonce, update: &GuardedUpdate) {

@@ -55,8 +55,15 @@ impl RunStore for Link {
             Applied::Refused(None) => "refused: there is none".to_owned(),
             Applied::AliasMoved(_) => "the alias moved".to_owned(),
         };
-        self.call(call, detail, tell, move |stores, _| Ok(stores.apply(process, &update)))
-            .await
+        let deed = {
+            let update = update.clone();
+            move |stores: &mut crate::stores::Stores, _| Ok(stores.apply(process, &update))
+        };
+        let applied = self.call(call, detail, tell, deed).await?;
+        if call == Call::Renew && matches!(applied, Applied::Refused(_)) {
+            self.world.stores().ledger.renewal_was_refused(&update);
+        }
+        Ok(applied)
     }
 
     async fn list(&self, filter: &ListFilter, page: Option<&str>, max: usize) -> PortResult<Page> {

@@ -115,10 +115,10 @@ fn simulate(arguments: &Arguments) -> Report {
                     let seed = from + nth;
                     let verdict = live(seed, records, scratch.path(), &metrics);
                     let is_same = !twice || {
-                        let again = live(seed, false, scratch.path(), &metrics);
-                        records || again.hash == verdict.hash
+                        let again = live(seed, records, scratch.path(), &metrics);
+                        again.hash == verdict.hash
                     };
-                    if !keep_going && !verdict.violations.is_empty() {
+                    if !keep_going && (!is_same || !verdict.violations.is_empty()) {
                         stop.store(true, Ordering::Relaxed);
                     }
                     if tell.send((seed, verdict, is_same)).is_err() {

@@ -53,9 +53,9 @@ pub(crate) fn spec(seeded: &Seeded, pipeline: &str, deadline: Duration) -> Spec 
         deadline,
         seed: seeded.below(1_000),
         retry: Retry {
-            crash: u32::try_from(seeded.between(1, 4)).unwrap_or(1),
-            transient: u32::try_from(seeded.between(0, 8)).unwrap_or(0),
-            memory: u32::try_from(seeded.between(0, 3)).unwrap_or(0),
+            crash: u32::try_from(seeded.between(1, 6)).unwrap_or(1),
+            transient: u32::try_from(seeded.between(1, 12)).unwrap_or(0),
+            memory: u32::try_from(seeded.between(0, 4)).unwrap_or(0),
         },
         parameters: BTreeMap::new(),
         refresh: Vec::new(),
@@ -119,17 +119,17 @@ fn writes(seeded: &Seeded) -> StageParams {
 fn work(seeded: &Seeded) -> StageParams {
     let attempts = u32::try_from(seeded.between(1, 3)).unwrap_or(1);
     match seeded.below(10) {
-        0..5 => writes(seeded),
-        5 => StageParams::Crash(Crash {
+        0..6 => writes(seeded),
+        6 => StageParams::Crash(Crash {
             how: CrashHow::Panic,
             attempts,
         }),
         n => StageParams::Flaky(Flaky {
             attempts,
             how: match n {
-                6 => FlakyHow::Panic,
+                7 if seeded.chance(1, 2) => FlakyHow::Panic,
                 7 => FlakyHow::Memory,
-                8 if seeded.chance(1, 3) => FlakyHow::Permanent,
+                8 if seeded.chance(1, 5) => FlakyHow::Permanent,
                 _ => FlakyHow::Transient,
             },
             only_branches: Vec::new(),

@@ -10,6 +10,9 @@ use sim::ledger::Violation;
 use crate::Counts;
 use crate::life::Verdict;
 
+/// Of so many seeds it is shown what they broke.
+const MOST_SHOWN: usize = 10;
+
 /// See the module.
 pub(crate) struct Report {
     from: u64,
@@ -138,6 +141,7 @@ impl Report {
         let broken: Vec<Value> = self
             .broken
             .iter()
+            .take(MOST_SHOWN)
             .map(|(seed, violations)| {
                 let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
                 json!({ "seed": seed, "violations": violations, "replay": replay(*seed) })
@@ -157,6 +161,7 @@ impl Report {
             "faults": faults,
             "never_drawn": missing,
             "hash": format!("{:016x}", self.hash),
+            "broken_seeds": self.broken.len(),
             "violations": broken,
         })
     }
@@ -189,7 +194,7 @@ impl Report {
             faults.join(", "),
             self.hash,
         ));
-        for (seed, violations) in &self.broken {
+        for (seed, violations) in self.broken.iter().take(MOST_SHOWN) {
             text.push_str(&format!("\nseed {seed}:\n"));
             for violation in violations {
                 text.push_str(&format!("  {violation}\n"));

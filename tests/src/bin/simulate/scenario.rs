@@ -117,7 +117,8 @@ impl Scenario {
                     // Nobody but the sweeper ends what is overdue.
                     false => Duration::from_secs(30 * 86_400),
                     true if drought => ms(seeded, 240 * MINUTE, 1_000 * MINUTE),
-                    true => ms(seeded, 20 * MINUTE, *seeded.pick(&[60 * MINUTE, 720 * MINUTE])),
+                    true if seeded.chance(1, 5) => ms(seeded, 20 * MINUTE, 60 * MINUTE),
+                    true => ms(seeded, 180 * MINUTE, 720 * MINUTE),
                 };
                 Wish {
                     id: RunId::new(format!("run-{n}")).expect("a valid id"),
