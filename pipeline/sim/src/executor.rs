@@ -297,7 +297,10 @@ impl Simulation {
     pub fn end(&self) {
         let (tasks, timers, dead) = {
             let mut state = self.0.state();
-            state.processes.iter_mut().for_each(|process| process.is_dead = true);
+            state
+                .processes
+                .iter_mut()
+                .for_each(|process| process.is_dead = true);
             let tasks = std::mem::take(&mut state.tasks);
             let timers = std::mem::take(&mut state.timers);
             (tasks, timers, std::mem::take(&mut state.graveyard))

@@ -156,6 +156,44 @@ impl Call {
         )
     }
 
+    /// How much more often something becomes of it than of others: what is rarely called would rarely fail.
+    fn weight(self) -> u64 {
+        match self {
+            Self::Receive
+            | Self::Depth
+            | Self::OpenRuns
+            | Self::ServerTime
+            | Self::Announce
+            | Self::Pauses => 1,
+            Self::Send
+            | Self::Extend
+            | Self::Release
+            | Self::Ack
+            | Self::Publish
+            | Self::Fetch
+            | Self::SizeBytes
+            | Self::Create
+            | Self::Load
+            | Self::Claim
+            | Self::Renew
+            | Self::Commit
+            | Self::LetGo
+            | Self::Rare => 2,
+            Self::DeadLetter
+            | Self::LoadBranches
+            | Self::Register
+            | Self::Fail
+            | Self::Join
+            | Self::LeaveFleet
+            | Self::GetPipeline
+            | Self::ListPipelines
+            | Self::Enter
+            | Self::End
+            | Self::Look => 4,
+            Self::Escalate | Self::FanIn | Self::Other | Self::LeavePlace => 8,
+        }
+    }
+
     /// True if that can become of it.
     pub fn may(self, fault: Fault) -> bool {
         match fault {
@@ -190,7 +228,9 @@ impl Weather {
             if seeded.chance(3, 5) {
                 let most = match fault {
                     // They end or stop a whole process.
-                    Fault::DiesBefore | Fault::DiesAfter | Fault::FrozenBefore | Fault::FrozenAfter => strength / 3,
+                    Fault::DiesBefore | Fault::DiesAfter | Fault::FrozenBefore | Fault::FrozenAfter => {
+                        strength / 3
+                    }
                     _ => strength,
                 };
                 weather.0[*fault as usize] = seeded.between(1, most);
@@ -208,7 +248,7 @@ impl Weather {
 
     /// What becomes of the call, if anything but what ought to.
     pub fn draw(&self, call: Call, seeded: &Seeded) -> Option<Fault> {
-        let mut at = seeded.below(OF);
+        let mut at = seeded.below(OF / call.weight());
         for fault in Fault::ALL.iter().filter(|fault| call.may(**fault)) {
             let weight = self.0[*fault as usize];
             if at < weight {

@@ -74,7 +74,11 @@ impl Surroundings {
 impl Clock for Surroundings {
     fn now(&self) -> Timestamp {
         let right = right_time(&self.simulation);
-        Timestamp(right.0.saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)))
+        Timestamp(
+            right
+                .0
+                .saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)),
+        )
     }
 
     fn monotonic(&self) -> Duration {

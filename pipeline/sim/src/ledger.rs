@@ -130,7 +130,12 @@ impl Ledger {
         match item {
             Item::Run(run) => {
                 for (name, step) in &run.steps {
-                    self.take_over(items, run.parent.as_ref(), (run.id.clone(), name.clone(), None), step);
+                    self.take_over(
+                        items,
+                        run.parent.as_ref(),
+                        (run.id.clone(), name.clone(), None),
+                        step,
+                    );
                 }
                 if run.status != RunStatus::Open {
                     self.broken("I5", format!("run {} is born as {}", run.id, run.status));
@@ -153,7 +158,10 @@ impl Ledger {
         if let Some(parent) = parent.and_then(|parent| items.runs.get(parent))
             && step.state == StepState::Committed
         {
-            let then = parent.steps.get(&place.1).map(|then| (then.state, &then.manifest));
+            let then = parent
+                .steps
+                .get(&place.1)
+                .map(|then| (then.state, &then.manifest));
             if then != Some((StepState::Committed, &step.manifest)) {
                 self.broken(
                     "I1",
@@ -196,7 +204,10 @@ impl Ledger {
         if seen.as_ref() != Some(&wanted) {
             self.broken(
                 "P1",
-                format!("run {id} promotes over revision {}, and was told of {seen:?}", wanted.2),
+                format!(
+                    "run {id} promotes over revision {}, and was told of {seen:?}",
+                    wanted.2
+                ),
             );
         }
         if self.promotions.values().any(|other| *other == id) {
@@ -259,7 +270,10 @@ impl Ledger {
         if run.status == RunStatus::Succeeded {
             for (name, step) in &run.steps {
                 if step.state != StepState::Committed {
-                    self.broken("I4", format!("run {} succeeded and {name} is {:?}", run.id, step.state));
+                    self.broken(
+                        "I4",
+                        format!("run {} succeeded and {name} is {:?}", run.id, step.state),
+                    );
                 }
             }
         }
@@ -289,7 +303,10 @@ impl Ledger {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a change is judged by is all of this")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a change is judged by is all of this"
+    )]
     fn judge_change(
         &mut self,
         items: &Items,
@@ -324,7 +341,10 @@ impl Ledger {
                     earlier.any(|(_, step)| step.state != StepState::Committed)
                 });
                 if is_early {
-                    self.broken("I3", format!("{} starts before its inputs are there", shown(&place)));
+                    self.broken(
+                        "I3",
+                        format!("{} starts before its inputs are there", shown(&place)),
+                    );
                 }
             }
             Change::Commit {
@@ -343,10 +363,15 @@ impl Ledger {
                     self.broken("I1", format!("{} is committed a second time", shown(&place)));
                 }
                 let origin = &manifest.origin;
-                if !measured.cached && (&origin.run, &origin.step, origin.attempt) != (&place.0, &place.1, attempt) {
+                if !measured.cached
+                    && (&origin.run, &origin.step, origin.attempt) != (&place.0, &place.1, attempt)
+                {
                     self.broken(
                         "I1",
-                        format!("{}, attempt {attempt}: commits what {origin:?} wrote", shown(&place)),
+                        format!(
+                            "{}, attempt {attempt}: commits what {origin:?} wrote",
+                            shown(&place)
+                        ),
                     );
                 }
                 for artifact in manifest.references() {
@@ -354,7 +379,9 @@ impl Ledger {
                         self.broken("I2", format!("{} is committed, and {e}", shown(&place)));
                     }
                 }
-                let held = before.and_then(|item| item.slot(slot)).and_then(|work| work.owner.as_ref());
+                let held = before
+                    .and_then(|item| item.slot(slot))
+                    .and_then(|work| work.owner.as_ref());
                 if let Some(owner) = held.or_else(|| owner_of(update)) {
                     self.late_commit(&owner.clone(), update);
                 }
@@ -377,7 +404,11 @@ impl Ledger {
                 if after.slot(slot).is_some_and(|work| work.owner.is_some()) {
                     self.broken(
                         "I6",
-                        format!("{} moves on, and process {} still holds it", shown(&place), process.0),
+                        format!(
+                            "{} moves on, and process {} still holds it",
+                            shown(&place),
+                            process.0
+                        ),
                     );
                 }
             }

@@ -147,7 +147,9 @@ impl World {
             None => format!("{call} {detail} -> {answer}"),
             Some(fault) => format!("{call} {detail} [{fault}] -> {answer}"),
         };
-        self.simulation.trace().event(self.simulation.now(), process, &text);
+        self.simulation
+            .trace()
+            .event(self.simulation.now(), process, &text);
     }
 }
 
@@ -266,7 +268,13 @@ impl Link {
         let lease = pipeline::time::millis(world.lease);
         let most = *world.seeded.pick(&[2, 4, 40]);
         let duration = Duration::from_millis(world.seeded.between(lease / 2, lease * most));
-        world.told(self.process, call, detail, fault, &format!("frozen for {duration:?}"));
+        world.told(
+            self.process,
+            call,
+            detail,
+            fault,
+            &format!("frozen for {duration:?}"),
+        );
         world.simulation.freeze(self.process, duration);
         // Whoever is frozen goes on when that is over, and so does this.
         world.simulation.sleep(Duration::ZERO).await;

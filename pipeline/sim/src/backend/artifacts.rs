@@ -55,9 +55,12 @@ impl ArtifactStore for Link {
 
     async fn verify(&self, artifact: &ArtifactRef) -> PortResult<()> {
         let wanted = artifact.clone();
-        self.call(Call::Rare, format!("verify {}", artifact.key), done, move |stores, _| {
-            stores.artifacts.read(&wanted).map(|_| ())
-        })
+        self.call(
+            Call::Rare,
+            format!("verify {}", artifact.key),
+            done,
+            move |stores, _| stores.artifacts.read(&wanted).map(|_| ()),
+        )
         .await
     }
 
@@ -81,7 +84,8 @@ impl ArtifactStore for Link {
     async fn list(&self, run: &RunId) -> PortResult<Vec<ArtifactKey>> {
         let run = run.clone();
         self.call(Call::Rare, format!("list {run}"), done, move |stores, _| {
-            let is_of_run = |key: &&ArtifactKey| matches!(key, ArtifactKey::Attempt(origin, _) if origin.run == run);
+            let is_of_run =
+                |key: &&ArtifactKey| matches!(key, ArtifactKey::Attempt(origin, _) if origin.run == run);
             Ok(stores.artifacts.keys().filter(is_of_run).cloned().collect())
         })
         .await
@@ -148,7 +152,9 @@ impl Sources for Link {
         let wanted = object.clone();
         let detail = format!("fetch-source {}", object.uri);
         let bytes = self
-            .call(Call::Rare, detail, done, move |stores, _| stores.sources.read(&wanted))
+            .call(Call::Rare, detail, done, move |stores, _| {
+                stores.sources.read(&wanted)
+            })
             .await?;
         let name = object.uri.rsplit('/').next().unwrap_or("file");
         std::fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;

@@ -32,7 +32,10 @@ impl Fleet for Link {
 
     async fn workers(&self, now: Timestamp) -> PortResult<Vec<Presence>> {
         self.call(Call::Rare, "workers".to_owned(), done, move |stores, _| {
-            let present = stores.workers.values().filter(|presence| presence.expires_at > now);
+            let present = stores
+                .workers
+                .values()
+                .filter(|presence| presence.expires_at > now);
             Ok(present.cloned().collect())
         })
         .await
@@ -40,10 +43,15 @@ impl Fleet for Link {
 
     async fn pause(&self, pause: &Pause) -> PortResult<()> {
         let pause = pause.clone();
-        self.call(Call::Rare, format!("pause {}", pause.stage), done, move |stores, _| {
-            stores.pauses.insert(pause.stage.clone(), pause);
-            Ok(())
-        })
+        self.call(
+            Call::Rare,
+            format!("pause {}", pause.stage),
+            done,
+            move |stores, _| {
+                stores.pauses.insert(pause.stage.clone(), pause);
+                Ok(())
+            },
+        )
         .await
     }
 
@@ -81,7 +89,11 @@ impl Fleet for Link {
                 .collect();
             lines.sort_by(|a, b| a.0.cmp(&b.0));
             let older = lines.len().saturating_sub(max);
-            Ok(lines.into_iter().skip(older).map(|(_, line)| line.clone()).collect())
+            Ok(lines
+                .into_iter()
+                .skip(older)
+                .map(|(_, line)| line.clone())
+                .collect())
         })
         .await
     }
@@ -91,10 +103,15 @@ impl Fleet for Link {
 impl Pipelines for Link {
     async fn put(&self, definition: &Definition) -> PortResult<()> {
         let definition = definition.clone();
-        self.call(Call::Rare, format!("put {}", definition.name), done, move |stores, _| {
-            stores.pipelines.insert(definition.name.clone(), definition);
-            Ok(())
-        })
+        self.call(
+            Call::Rare,
+            format!("put {}", definition.name),
+            done,
+            move |stores, _| {
+                stores.pipelines.insert(definition.name.clone(), definition);
+                Ok(())
+            },
+        )
         .await
     }
 

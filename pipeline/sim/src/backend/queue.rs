@@ -105,8 +105,10 @@ impl Queue for Link {
 
     async fn ack(&self, receipt: Receipt) -> PortResult<()> {
         let (queue, token, detail) = parts(&receipt);
-        self.call(Call::Ack, detail, done, move |stores, _| stores.queues.ack(&queue, &token))
-            .await
+        self.call(Call::Ack, detail, done, move |stores, _| {
+            stores.queues.ack(&queue, &token)
+        })
+        .await
     }
 
     async fn dead_letter(&self, receipt: Receipt, reason: &str) -> PortResult<()> {
@@ -186,7 +188,9 @@ fn parts(receipt: &Receipt) -> (QueueName, String, String) {
 fn brief(body: &str) -> String {
     match Envelope::parse(body) {
         Ok(hint) => {
-            let branch = hint.branch.map_or_else(String::new, |ordinal| format!("/{ordinal}"));
+            let branch = hint
+                .branch
+                .map_or_else(String::new, |ordinal| format!("/{ordinal}"));
             format!("{}:{}{branch}", hint.run, hint.step)
         }
         Err(_) => body.chars().take(60).collect(),

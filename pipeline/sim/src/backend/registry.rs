@@ -23,7 +23,10 @@ impl Registry for Link {
     }
 
     async fn version(&self, model: &ModelName, version: &RunId) -> PortResult<Option<ModelVersion>> {
-        let (key, detail) = ((model.clone(), version.clone()), format!("version {model} {version}"));
+        let (key, detail) = (
+            (model.clone(), version.clone()),
+            format!("version {model} {version}"),
+        );
         self.call(Call::Rare, detail, done, move |stores, _| {
             Ok(stores.models.versions.get(&key).cloned())
         })
@@ -32,8 +35,12 @@ impl Registry for Link {
 
     async fn models(&self) -> PortResult<Vec<ModelName>> {
         self.call(Call::Rare, "models".to_owned(), done, |stores, _| {
-            let names: BTreeSet<ModelName> =
-                stores.models.versions.keys().map(|(model, _)| model.clone()).collect();
+            let names: BTreeSet<ModelName> = stores
+                .models
+                .versions
+                .keys()
+                .map(|(model, _)| model.clone())
+                .collect();
             Ok(names.into_iter().collect())
         })
         .await
@@ -41,8 +48,10 @@ impl Registry for Link {
 
     async fn list(&self, model: &ModelName) -> PortResult<Vec<ModelVersion>> {
         let (model, detail) = (model.clone(), format!("versions {model}"));
-        self.call(Call::Rare, detail, done, move |stores, _| Ok(stores.models.list(&model)))
-            .await
+        self.call(Call::Rare, detail, done, move |stores, _| {
+            Ok(stores.models.list(&model))
+        })
+        .await
     }
 
     async fn history(&self, model: &ModelName, alias: &AliasName) -> PortResult<Vec<Alias>> {

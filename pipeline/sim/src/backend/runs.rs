@@ -30,7 +30,10 @@ impl RunStore for Link {
 
     async fn load(&self, run: &RunId) -> PortResult<Option<RunItem>> {
         let run = run.clone();
-        let tell = |run: &Option<RunItem>| run.as_ref().map_or("none".to_owned(), |run| run.status.to_string());
+        let tell = |run: &Option<RunItem>| {
+            run.as_ref()
+                .map_or("none".to_owned(), |run| run.status.to_string())
+        };
         self.call(Call::Load, run.to_string(), tell, move |stores, _| {
             Ok(stores.items.runs.get(&run).cloned())
         })
@@ -87,7 +90,8 @@ impl RunStore for Link {
             let is_due = index.into_iter().filter(|(at, _)| *at <= due);
             Ok(is_due.map(|(_, run)| run).take(max).collect())
         };
-        self.call_with(Call::OpenRuns, String::new(), fault, tell, deed).await
+        self.call_with(Call::OpenRuns, String::new(), fault, tell, deed)
+            .await
     }
 
     async fn remove(&self, run: &RunId) -> PortResult<()> {
@@ -129,7 +133,8 @@ impl RunStore for Link {
     }
 
     async fn server_time(&self) -> PortResult<Timestamp> {
-        self.call(Call::ServerTime, String::new(), done, |_, now| Ok(now)).await
+        self.call(Call::ServerTime, String::new(), done, |_, now| Ok(now))
+            .await
     }
 }
 
@@ -197,7 +202,10 @@ fn state(item: &Item) -> String {
         Item::Run(run) => {
             let at = run.frontier().map_or_else(String::new, |(step, work)| {
                 let lease = work.lease_until.map_or(0, |until| until.0 % 100_000_000);
-                format!(" at {step} {:?} a{} c{} until {lease}", work.state, work.attempt, work.spent.crash)
+                format!(
+                    " at {step} {:?} a{} c{} until {lease}",
+                    work.state, work.attempt, work.spent.crash
+                )
             });
             format!("{}{at}", run.status)
         }

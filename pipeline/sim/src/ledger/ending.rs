@@ -34,10 +34,14 @@ pub fn overdue(items: &Items, expected: &Expected, now: Timestamp) -> Vec<(&'sta
             None => run.deadline.max(expected.quiet_since).plus(expected.grace),
             Some(patience) => expected.quiet_since.plus(patience),
         };
-        let at = run
-            .frontier()
-            .map_or_else(String::new, |(step, work)| format!(", at step {step}, which is {:?}", work.state));
-        let rule = if expected.without_sweeper.is_some() { "L2" } else { "L1" };
+        let at = run.frontier().map_or_else(String::new, |(step, work)| {
+            format!(", at step {step}, which is {:?}", work.state)
+        });
+        let rule = if expected.without_sweeper.is_some() {
+            "L2"
+        } else {
+            "L1"
+        };
         (now > last).then(|| {
             let what = format!("run {} is open at {now} (deadline {}){at}", run.id, run.deadline);
             (rule, what)
@@ -70,7 +74,10 @@ impl Stores {
             }
             if !expected.bad_messages.contains(&letter.body) {
                 let (body, reason) = (&letter.body, &letter.reason);
-                found.push(("Q1", format!("{queue}: {body} is dead, and a run could absorb it: {reason}")));
+                found.push((
+                    "Q1",
+                    format!("{queue}: {body} is dead, and a run could absorb it: {reason}"),
+                ));
             }
         }
         for (queue, message) in self.queues.all() {
@@ -91,21 +98,30 @@ impl Stores {
         for (model, id) in self.models.versions.keys() {
             let run = self.items.runs.get(id);
             let is_told = run.is_some_and(|run| {
-                run.status == RunStatus::Succeeded && run.registered.as_ref().is_some_and(|r| r.model == *model)
+                run.status == RunStatus::Succeeded
+                    && run.registered.as_ref().is_some_and(|r| r.model == *model)
             });
             if !is_told {
-                found.push(("P1", format!("model {model} has version {id}, of which no run tells")));
+                found.push((
+                    "P1",
+                    format!("model {model} has version {id}, of which no run tells"),
+                ));
             }
         }
         for run in self.items.runs.values() {
-            let Some(registered) = &run.registered else { continue };
+            let Some(registered) = &run.registered else {
+                continue;
+            };
             let is_there = self
                 .models
                 .versions
                 .contains_key(&(registered.model.clone(), run.id.clone()));
             let moved = self.ledger.promotions.values().any(|by| *by == run.id);
             if !is_there || moved != registered.promoted.is_some() {
-                found.push(("P1", format!("run {} tells of {registered:?}, which is not so", run.id)));
+                found.push((
+                    "P1",
+                    format!("run {} tells of {registered:?}, which is not so", run.id),
+                ));
             }
         }
         for ((model, alias), positions) in &self.models.aliases {
@@ -116,7 +132,9 @@ impl Stores {
                 if !by_run && !self.ledger.by_hand.contains(&key) {
                     found.push((
                         "P1",
-                        format!("{model} {alias} has revision {revision}, which no commit and no person made"),
+                        format!(
+                            "{model} {alias} has revision {revision}, which no commit and no person made"
+                        ),
                     ));
                 }
             }

@@ -106,14 +106,8 @@ impl SourceFiles {
     pub fn read(&self, object: &SourceObject) -> PortResult<Bytes> {
         match self.0.get(&object.uri) {
             Some(stored) if stored.1 == object.sha256 => Ok(stored.clone()),
-            Some(_) => Err(error(
-                ErrorKind::Conflict,
-                format!("{} was changed", object.uri),
-            )),
-            None => Err(error(
-                ErrorKind::Conflict,
-                format!("{} is gone", object.uri),
-            )),
+            Some(_) => Err(error(ErrorKind::Conflict, format!("{} was changed", object.uri))),
+            None => Err(error(ErrorKind::Conflict, format!("{} is gone", object.uri))),
         }
     }
 }

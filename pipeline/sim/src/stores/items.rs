@@ -123,10 +123,11 @@ impl Items {
 
     /// Every step and branch that is committed, with the run that it is of.
     pub fn committed(&self) -> impl Iterator<Item = (&RunId, &StepName, Option<u32>, &pipeline::StepItem)> {
-        let steps = self
-            .runs
-            .values()
-            .flat_map(|run| run.steps.iter().map(move |(name, step)| (&run.id, name, None, step)));
+        let steps = self.runs.values().flat_map(|run| {
+            run.steps
+                .iter()
+                .map(move |(name, step)| (&run.id, name, None, step))
+        });
         let branches = self.branches.values().map(|branch| {
             let BranchItem {
                 run,

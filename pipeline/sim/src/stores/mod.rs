@@ -72,8 +72,14 @@ impl Stores {
             self.ledger.registered(declared, run.as_ref());
         }
         self.items.put(&after);
-        self.ledger
-            .updated(&self.items, &self.artifacts, process, update, before.as_ref(), &after);
+        self.ledger.updated(
+            &self.items,
+            &self.artifacts,
+            process,
+            update,
+            before.as_ref(),
+            &after,
+        );
         if let Some(run) = after.as_run().filter(|run| run.status != RunStatus::Open) {
             self.woken_runs.push(run.id.clone());
         }

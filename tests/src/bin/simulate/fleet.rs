@@ -25,6 +25,7 @@ pub(crate) struct Fleet {
     settings: Settings,
     metrics: Arc<Metrics>,
     lease: Duration,
+    is_deadly: bool,
     /// True while things go wrong.
     pub(crate) is_stormy: Arc<AtomicBool>,
     born: AtomicU64,
@@ -32,7 +33,13 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// A fleet without processes. Attempts' folders are made in `scratch`.
-    pub(crate) fn new(world: Arc<World>, seed: u64, scenario: &Scenario, scratch: &Path, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        world: Arc<World>,
+        seed: u64,
+        scenario: &Scenario,
+        scratch: &Path,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let machine = Machine {
             cores: 2,
             memory_bytes: Some(1 << 32),
@@ -48,6 +55,7 @@ impl Fleet {
             settings,
             metrics,
             lease: scenario.lease,
+            is_deadly: scenario.is_deadly,
             is_stormy: Arc::default(),
             born: AtomicU64::new(0),
         }
@@ -59,8 +67,15 @@ impl Fleet {
         let process = self.world.simulation.process();
         let work = {
             let (seeded, lease) = (Seeded::new(self.seed, 1_000_000 + nth), self.lease);
-            let is_stormy = self.is_stormy.clone();
-            Arc::new(move || toil(&seeded, lease, is_stormy.load(Ordering::Relaxed)))
+            let (is_stormy, deadly) = (self.is_stormy.clone(), if self.is_deadly { 25 } else { 1 });
+            Arc::new(move || {
+                let deadly = if is_stormy.load(Ordering::Relaxed) {
+                    deadly
+                } else {
+                    0
+                };
+                toil(&seeded, lease, deadly)
+            })
         };
         let surroundings = Surroundings::new(self.world.simulation.clone(), process, work);
         surroundings.skew(skew_ms);
@@ -132,15 +147,15 @@ pub(crate) struct Process {
 
 /// Rare enough that hours cost little: most of what is asked besides the work changes nothing.
 const RHYTHM: Rhythm = Rhythm {
-    poll: Duration::from_secs(120),
-    pauses: Duration::from_secs(60),
-    presence: Duration::from_secs(600),
-    gauges: Duration::from_secs(900),
-    clock: Duration::from_secs(180),
+    poll: Duration::from_secs(300),
+    pauses: Duration::from_secs(120),
+    presence: Duration::from_secs(900),
+    gauges: Duration::from_secs(1_800),
+    clock: Duration::from_secs(240),
 };
 
-/// How long a stage's work takes: little, or somewhat, or longer than a lease.
-fn toil(seeded: &Seeded, lease: Duration, is_stormy: bool) -> Toil {
+/// How long a stage's work takes: little, or somewhat, or longer than a lease. Of sixty, so many kill their process.
+fn toil(seeded: &Seeded, lease: Duration, deadly: u64) -> Toil {
     let lease_ms = pipeline::time::millis(lease);
     let most_ms = match seeded.below(20) {
         0 => lease_ms * 4,
@@ -148,7 +163,7 @@ fn toil(seeded: &Seeded, lease: Duration, is_stormy: bool) -> Toil {
         _ => 1_000,
     };
     let takes = Duration::from_millis(seeded.below(most_ms));
-    match is_stormy && seeded.chance(1, 60) {
+    match seeded.chance(deadly, 60) {
         true => Toil::Dies(takes),
         false => Toil::Takes(takes),
     }

@@ -57,7 +57,11 @@ const MOST_IN_DROUGHT: u32 = 5;
 /// Lives the life of that seed. Attempts' folders are made in `scratch`.
 pub(crate) fn live(seed: u64, records: bool, scratch: &Path, metrics: &Arc<Metrics>) -> Verdict {
     let scenario = Scenario::drawn(seed);
-    let trace = if records { Trace::recording() } else { Trace::hashing() };
+    let trace = if records {
+        Trace::recording()
+    } else {
+        Trace::hashing()
+    };
     let simulation = Simulation::new(seed, trace);
     let world = World::new(simulation.clone(), seed, scenario.lease, scenario.can_tell);
     if records {
@@ -65,7 +69,13 @@ pub(crate) fn live(seed: u64, records: bool, scratch: &Path, metrics: &Arc<Metri
             .trace()
             .event(Duration::ZERO, SCRIPT, &format!("{scenario:#?}"));
     }
-    let fleet = Arc::new(Fleet::new(world.clone(), seed, &scenario, scratch, metrics.clone()));
+    let fleet = Arc::new(Fleet::new(
+        world.clone(),
+        seed,
+        &scenario,
+        scratch,
+        metrics.clone(),
+    ));
     let people = People::new(fleet.clone(), seed, scratch);
     let script = Script {
         scenario: Arc::new(scenario),
@@ -130,7 +140,10 @@ impl Script {
             self.world.simulation.kill(sweeper.id);
         }
         let mut stores = self.world.stores();
-        let most = stores.ledger.most_sent().map(|(body, times)| (body.to_owned(), times));
+        let most = stores
+            .ledger
+            .most_sent()
+            .map(|(body, times)| (body.to_owned(), times));
         if let Some((body, times)) = most.filter(|(_, times)| *times > MOST_IN_DROUGHT) {
             let what = format!("{body} was sent {times} times in two hours without a worker");
             stores.ledger.broken("W3", what);
@@ -205,7 +218,11 @@ impl Script {
                 }
                 return;
             }
-            let is_open = stores.items.runs.values().any(|run| run.status == RunStatus::Open);
+            let is_open = stores
+                .items
+                .runs
+                .values()
+                .any(|run| run.status == RunStatus::Open);
             if is_open || !self.people.are_done() {
                 cleared_since = None;
                 continue;

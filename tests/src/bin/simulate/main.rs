@@ -77,7 +77,9 @@ fn main() -> ExitCode {
 fn quiet_stages() {
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        let is_meant = info.payload_as_str().is_some_and(|text| text.contains("was told to"));
+        let is_meant = info
+            .payload_as_str()
+            .is_some_and(|text| text.contains("was told to"));
         if !is_meant {
             loud(info);
         }

@@ -166,9 +166,11 @@ impl People {
     fn post(&self, spec: &Spec, scenario: &Scenario, notes: &Notes) {
         let posts = &scenario.posts;
         let mut text = written(spec);
+        text.push_str("\n[intake]\n");
         if let Some(max) = posts.max_open {
-            text.push_str(&format!("\n[intake]\nmax_open = {max}\n"));
+            text.push_str(&format!("max_open = {max}\n"));
         }
+        text.push_str("[[intake.objects]]\nbucket = \"lake\"\nprefix = \"in/\"\n");
         let definition = Definition {
             name: spec.pipeline.clone(),
             text,
@@ -182,7 +184,9 @@ impl People {
             key,
             set: std::collections::BTreeMap::new(),
         };
-        let wanted = definition.requested(&request).expect("the text is a specification");
+        let wanted = definition
+            .requested(&request)
+            .expect("the text is a specification");
         self.declare(&wanted.spec);
         let name = definition.name.clone();
         self.world.stores().pipelines.insert(name.clone(), definition);
@@ -190,6 +194,21 @@ impl People {
             let body = format!(r#"{{"version":"1","pipeline":"{name}","key":"{key}"}}"#);
             self.send(intake::queue(), body, *at);
             notes.accept(key.clone());
+        }
+        for (object, at) in &posts.objects {
+            let created = intake::Created {
+                bucket: "lake".to_owned(),
+                key: object.clone(),
+                version: None,
+                e_tag: "tag".to_owned(),
+                sequencer: "1".to_owned(),
+            };
+            notes.accept(created.run_of(&name));
+            let detail = format!(
+                r#"{{"bucket":{{"name":"lake"}},"object":{{"key":"{object}","etag":"tag","sequencer":"1"}}}}"#
+            );
+            let event = r#""source":"aws.s3","detail-type":"Object Created""#;
+            self.send(intake::queue(), format!(r#"{{{event},"detail":{detail}}}"#), *at);
         }
         for at in &posts.garbage {
             let set = r#""set":{"rows":1}"#;
@@ -283,7 +302,11 @@ impl People {
         }
         let stores = self.world.stores();
         if kind == 1 {
-            let all: Vec<_> = stores.queues.all().map(|(q, m)| (q.clone(), m.body.clone())).collect();
+            let all: Vec<_> = stores
+                .queues
+                .all()
+                .map(|(q, m)| (q.clone(), m.body.clone()))
+                .collect();
             let intake = intake::queue();
             let all: Vec<_> = all.into_iter().filter(|(queue, _)| *queue != intake).collect();
             let (queue, body) = (!all.is_empty()).then(|| seeded.pick(&all).clone())?;
@@ -300,7 +323,9 @@ impl People {
             _ => (run.id.clone(), step.clone()),
         };
         // Early for most steps; without a branch where one is needed, or with one that is not there.
-        let branch = seeded.chance(1, 2).then(|| u32::try_from(seeded.below(6)).unwrap_or(0));
+        let branch = seeded
+            .chance(1, 2)
+            .then(|| u32::try_from(seeded.below(6)).unwrap_or(0));
         let is_whole = match (branch, work.branches) {
             (None, _) => !work.is_fanned(),
             (Some(ordinal), Some(n)) => ordinal < n,

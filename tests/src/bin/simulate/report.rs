@@ -175,7 +175,11 @@ impl Report {
         if coverage {
             text.push_str(&self.table());
         }
-        let ended: Vec<String> = self.ended.iter().map(|(status, n)| format!("{n} {status}")).collect();
+        let ended: Vec<String> = self
+            .ended
+            .iter()
+            .map(|(status, n)| format!("{n} {status}"))
+            .collect();
         let faults: Vec<String> = Fault::ALL
             .iter()
             .map(|fault| format!("{fault} {}", self.coverage.total(*fault)))

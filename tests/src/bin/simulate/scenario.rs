@@ -23,6 +23,8 @@ pub(crate) struct Scenario {
     pub(crate) ends_clean: bool,
     /// True if pools can ask for messages without receiving them.
     pub(crate) can_tell: bool,
+    /// Work kills its process as often as not.
+    pub(crate) is_deadly: bool,
     /// No worker is there for two hours.
     pub(crate) drought: bool,
     /// Runs that people submit.
@@ -65,6 +67,8 @@ pub(crate) struct Posts {
     pub(crate) max_open: Option<u32>,
     /// When a run of which key is asked for. A key may stand here more than once.
     pub(crate) requests: Vec<(RunId, Duration)>,
+    /// When an object with which name is created. A name may stand here more than once.
+    pub(crate) objects: Vec<(String, Duration)>,
     /// When what nobody can read is posted.
     pub(crate) garbage: Vec<Duration>,
 }
@@ -100,7 +104,11 @@ impl Scenario {
         let lease = Duration::from_secs(*seeded.pick(&[10, 20, 30]));
         let drought = seeded.chance(1, 12);
         let sweeps = drought || seeded.chance(4, 5);
-        let storm = ms(seeded, MINUTE, *seeded.pick(&[5 * MINUTE, 20 * MINUTE, 90 * MINUTE]));
+        let storm = ms(
+            seeded,
+            MINUTE,
+            *seeded.pick(&[5 * MINUTE, 20 * MINUTE, 90 * MINUTE]),
+        );
         let mut weather = match seeded.chance(1, 10) {
             true => Weather::FAIR,
             false => Weather::drawn(seeded),
@@ -110,7 +118,11 @@ impl Scenario {
             weather = weather.without(Fault::Vanishes);
         }
         let within = |most: Duration| Duration::from_millis(seeded.below(pipeline::time::millis(most)));
-        let early = if drought { Duration::from_secs(30) } else { storm / 2 };
+        let early = if drought {
+            Duration::from_secs(30)
+        } else {
+            storm / 2
+        };
         let runs = (0..seeded.between(1, 4))
             .map(|n| {
                 let deadline = match sweeps {
@@ -160,7 +172,10 @@ impl Scenario {
             });
         }
         let times = |n, of, most| -> Vec<Duration> {
-            (0..most).filter(|_| seeded.chance(n, of)).map(|_| within(storm)).collect()
+            (0..most)
+                .filter(|_| seeded.chance(n, of))
+                .map(|_| within(storm))
+                .collect()
         };
         let (hands, strays, pause_times) = (times(1, 4, 2), times(1, 4, 4), times(1, 6, 2));
         let pauses = pause_times
@@ -173,7 +188,8 @@ impl Scenario {
             storm,
             sweeps,
             ends_clean: seeded.chance(1, 2),
-            can_tell: !seeded.chance(1, 16),
+            can_tell: !seeded.chance(1, 50),
+            is_deadly: seeded.chance(1, 6),
             drought,
             runs,
             posts,
@@ -188,7 +204,11 @@ impl Scenario {
 impl Posts {
     fn drawn(seeded: &Seeded, storm: Duration, sweeps: bool) -> Self {
         let within = || Duration::from_millis(seeded.below(pipeline::time::millis(storm)));
-        let deadline = if sweeps { 120 * MINUTE } else { 30 * 24 * 60 * MINUTE };
+        let deadline = if sweeps {
+            120 * MINUTE
+        } else {
+            30 * 24 * 60 * MINUTE
+        };
         let requests = (0..seeded.between(1, 4))
             .map(|_| {
                 let key = format!("order-{}", seeded.below(3));
@@ -197,8 +217,11 @@ impl Posts {
             .collect();
         Self {
             spec: Some(plan::spec(seeded, "posted", Duration::from_millis(deadline))),
-            max_open: seeded.chance(1, 2).then_some(1),
+            max_open: seeded.chance(2, 3).then_some(1),
             requests,
+            objects: (0..seeded.below(4))
+                .map(|_| (format!("in/{}.csv", seeded.below(2)), within()))
+                .collect(),
             garbage: (0..seeded.below(2)).map(|_| within()).collect(),
         }
     }
