@@ -4,15 +4,18 @@
 //! Tasks belong to processes. A process dies by [`Simulation::kill`]: its tasks are dropped where they stand. It is
 //! frozen by [`Simulation::freeze`]: its tasks are not looked at for a while, whatever wakes them.
 
+mod sleep;
+
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+pub use self::sleep::Sleep;
 use crate::random::Seeded;
 use crate::trace::Trace;
 
@@ -260,11 +263,7 @@ impl Simulation {
 
     /// Returns after `duration`.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep {
-            until: self.now().saturating_add(duration),
-            key: None,
-            simulation: self.clone(),
-        }
+        Sleep::new(self.clone(), self.now().saturating_add(duration))
     }
 
     /// Runs everything until `root` is done. Panics if nothing can happen any more and it is not.
@@ -377,41 +376,6 @@ impl Simulation {
                     state.ready.sort_unstable();
                 }
             }
-        }
-    }
-}
-
-/// See [`Simulation::sleep`].
-pub struct Sleep {
-    until: Duration,
-    key: Option<(Duration, u64)>,
-    simulation: Simulation,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let simulation = self.simulation.clone();
-        let mut state = simulation.0.state();
-        if let Some(key) = self.key.take() {
-            state.timers.remove(&key);
-            if state.now >= self.until {
-                return Poll::Ready(());
-            }
-        }
-        // Also a sleep of no time lets others go first.
-        let until = self.until;
-        self.key = Some(state.at(until, Due::Wake(context.waker().clone())));
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            let removed = self.simulation.0.state().timers.remove(&key);
-            drop(removed);
         }
     }
 }

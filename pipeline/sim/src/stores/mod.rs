@@ -66,10 +66,15 @@ impl Stores {
         };
         if let Some(declared) = &update.register {
             let run = after.as_run().cloned();
+            let moves = declared.registration.promote.as_ref().and_then(|promotion| {
+                self.models
+                    .resolve(&declared.registration.model, &promotion.alias)
+            });
+            let present = moves.map_or(0, |alias| alias.revision);
             if let Err(present) = self.models.register(declared) {
                 return Applied::AliasMoved(present);
             }
-            self.ledger.registered(declared, run.as_ref());
+            self.ledger.registered(declared, run.as_ref(), present);
         }
         self.items.put(&after);
         self.ledger.updated(
