@@ -95,6 +95,10 @@ simulate: ready ## Live through many lives of a fleet of the real worker (RUNS=1
 	"$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(PROFILE))/simulate" \
 		$(if $(SEED),--seed $(SEED) --trace,--runs $(RUNS)) $(ARGS)
 
+.PHONY: planted
+planted: ready ## Plant faults in a copy of the code, one at a time: does the simulation find each? (ARGS="NAME ...")
+	tests/scripts/planted $(ARGS)
+
 # The folder of a profile's binaries is its name, but for `dev`. Each profile is built as its other targets build it:
 # a choice of packages is a choice of features, and another one compiles most dependencies again.
 .PHONY: parity
