@@ -12,6 +12,9 @@ use pipeline::ports::{
 use super::error;
 use crate::random::Seeded;
 
+/// How long a delivered message can be hidden, however often that is extended: SQS has that limit.
+const MOST_HIDDEN: Duration = Duration::from_secs(12 * 3600);
+
 /// A message that is neither acknowledged nor dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -23,6 +26,8 @@ pub struct Message {
     pub visible_at: Timestamp,
     /// How many times it was received.
     pub receives: u32,
+    /// When it was received last.
+    pub received_at: Timestamp,
     /// True while a receiver has it.
     pub is_held: bool,
 }
@@ -58,6 +63,7 @@ impl Queues {
             sent_at: now,
             visible_at,
             receives: 0,
+            received_at: now,
             is_held: false,
         };
         let messages = self.messages.entry(queue.clone()).or_default();
@@ -107,6 +113,7 @@ impl Queues {
                 continue;
             }
             message.receives += 1;
+            message.received_at = now;
             message.is_held = true;
             message.visible_at = now.plus(visibility);
             deliveries.push(Delivery {
@@ -140,6 +147,12 @@ impl Queues {
     /// Hides a delivered message until then.
     pub fn extend(&mut self, queue: &QueueName, token: &str, until: Timestamp) -> PortResult<()> {
         let (_, message) = self.still_held(queue, token)?;
+        if until > message.received_at.plus(MOST_HIDDEN) {
+            return Err(error(
+                ErrorKind::Invalid,
+                "it can be hidden for twelve hours in all",
+            ));
+        }
         message.visible_at = until;
         Ok(())
     }
@@ -216,6 +229,13 @@ impl Queues {
         };
         let ids = ids.iter().filter_map(|id| id.0.parse::<u64>().ok());
         ids.filter_map(|id| dead.remove(&id)).collect()
+    }
+
+    /// Loses messages that were sent, held or not: queues are purged, and made anew.
+    pub fn lose(&mut self, is_lost: impl Fn(&QueueName, &Message) -> bool) {
+        for (queue, messages) in &mut self.messages {
+            messages.retain(|_, message| !is_lost(queue, message));
+        }
     }
 
     /// Every message of every queue.

@@ -26,6 +26,7 @@ pub(crate) struct Fleet {
     metrics: Arc<Metrics>,
     lease: Duration,
     is_deadly: bool,
+    is_long: bool,
     /// True while things go wrong.
     pub(crate) is_stormy: Arc<AtomicBool>,
     born: AtomicU64,
@@ -56,6 +57,7 @@ impl Fleet {
             metrics,
             lease: scenario.lease,
             is_deadly: scenario.is_deadly,
+            is_long: scenario.is_long,
             is_stormy: Arc::default(),
             born: AtomicU64::new(0),
         }
@@ -68,7 +70,11 @@ impl Fleet {
         let work = {
             let (seeded, lease) = (Seeded::new(self.seed, 1_000_000 + nth), self.lease);
             let (is_stormy, deadly) = (self.is_stormy.clone(), if self.is_deadly { 25 } else { 1 });
+            let is_long = self.is_long;
             Arc::new(move || {
+                if is_long && seeded.chance(1, 6) {
+                    return Toil::Takes(Duration::from_secs(seeded.between(10, 14) * 3_600));
+                }
                 let deadly = if is_stormy.load(Ordering::Relaxed) {
                     deadly
                 } else {

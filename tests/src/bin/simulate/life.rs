@@ -202,6 +202,8 @@ impl Script {
             .map(|stages| self.fleet.start(stages, 4, 0))
             .collect();
         let quiet_since = world.now();
+        // What takes half a day holds its permit also when its run has ended, and messages wait for permits.
+        let cleared = if scenario.is_long { CLEARED * 24 } else { CLEARED };
         let mut cleared_since = None;
         loop {
             world.simulation.sleep(LOOK).await;
@@ -228,7 +230,7 @@ impl Script {
                 continue;
             }
             let since = *cleared_since.get_or_insert(now);
-            if stores.queues.all().next().is_none() || now > since.plus(CLEARED) {
+            if stores.queues.all().next().is_none() || now > since.plus(cleared) {
                 stores.judge_ending(&expected);
                 return;
             }

@@ -99,6 +99,9 @@ impl People {
         for at in &scenario.hands {
             self.move_champion(*at);
         }
+        for at in &scenario.losses {
+            self.lose_messages(*at);
+        }
         for at in &scenario.strays {
             self.stray(*at, notes);
         }
@@ -276,6 +279,20 @@ impl People {
                 }
             };
             assert!(answered.is_ok(), "nothing goes wrong with what the script does");
+        });
+    }
+
+    /// Loses some of the messages between stages. What upstream systems posted is theirs to send again, if it is lost.
+    fn lose_messages(&self, at: Duration) {
+        let (world, seeded) = (self.world.clone(), self.seeded.clone());
+        self.errand(at, async move {
+            let (intake, most) = (intake::queue(), seeded.between(1, 3));
+            let is_lost = |queue: &QueueName| *queue != intake && seeded.chance(most, 3);
+            world.stores().queues.lose(|queue, _| is_lost(queue));
+            world
+                .simulation
+                .trace()
+                .event(world.simulation.now(), SCRIPT, "messages are lost");
         });
     }
 

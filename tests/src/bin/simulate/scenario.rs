@@ -25,6 +25,8 @@ pub(crate) struct Scenario {
     pub(crate) can_tell: bool,
     /// Work kills its process as often as not.
     pub(crate) is_deadly: bool,
+    /// Some work takes longer than a message can be hidden.
+    pub(crate) is_long: bool,
     /// No worker is there for two hours.
     pub(crate) drought: bool,
     /// Runs that people submit.
@@ -37,6 +39,8 @@ pub(crate) struct Scenario {
     pub(crate) pauses: Vec<(&'static str, Duration, Duration)>,
     /// When somebody moves the champion by hand.
     pub(crate) hands: Vec<Duration>,
+    /// When messages are lost that were sent.
+    pub(crate) losses: Vec<Duration>,
     /// When messages come that nobody of the fleet sent.
     pub(crate) strays: Vec<Duration>,
 }
@@ -104,6 +108,7 @@ impl Scenario {
         let lease = Duration::from_secs(*seeded.pick(&[10, 20, 30]));
         let drought = seeded.chance(1, 12);
         let sweeps = drought || seeded.chance(4, 5);
+        let is_long = !drought && sweeps && seeded.chance(1, 100);
         let storm = ms(
             seeded,
             MINUTE,
@@ -128,6 +133,7 @@ impl Scenario {
                 let deadline = match sweeps {
                     // Nobody but the sweeper ends what is overdue.
                     false => Duration::from_secs(30 * 86_400),
+                    true if is_long => Duration::from_secs(5 * 86_400),
                     true if drought => ms(seeded, 240 * MINUTE, 1_000 * MINUTE),
                     true if seeded.chance(1, 5) => ms(seeded, 20 * MINUTE, 60 * MINUTE),
                     true => ms(seeded, 180 * MINUTE, 720 * MINUTE),
@@ -178,6 +184,12 @@ impl Scenario {
                 .collect()
         };
         let (hands, strays, pause_times) = (times(1, 4, 2), times(1, 4, 4), times(1, 6, 2));
+        // As what vanishes: only the sweeper can know of it.
+        let losses = if sweeps && !drought {
+            times(1, 6, 3)
+        } else {
+            Vec::new()
+        };
         let pauses = pause_times
             .into_iter()
             .map(|at| (*seeded.pick(&STAGES), at, within(storm)))
@@ -190,12 +202,14 @@ impl Scenario {
             ends_clean: seeded.chance(1, 2),
             can_tell: !seeded.chance(1, 50),
             is_deadly: seeded.chance(1, 6),
+            is_long,
             drought,
             runs,
             posts,
             workers,
             pauses,
             hands,
+            losses,
             strays: if drought { Vec::new() } else { strays },
         }
     }
