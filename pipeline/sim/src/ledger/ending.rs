@@ -22,6 +22,8 @@ pub struct Expected {
     pub grace: Duration,
     /// When the faults were over.
     pub quiet_since: Timestamp,
+    /// A run whose deadline is later than so long after that must not be ended by it.
+    pub ample: Option<Duration>,
     /// How long after that a run may be open, if nothing but redeliveries drives it on.
     pub without_sweeper: Option<Duration>,
 }
@@ -50,6 +52,12 @@ pub fn overdue(items: &Items, expected: &Expected, now: Timestamp) -> Vec<(&'sta
     .collect()
 }
 
+/// True if the run failed and no step of it did: it was its deadline that ended it.
+fn is_overdue(run: &pipeline::RunItem) -> bool {
+    let mut steps = run.steps.values();
+    run.status == RunStatus::Failed && !steps.any(|step| step.state == pipeline::StepState::Failed)
+}
+
 impl Stores {
     /// Judges what is stored once every run has ended and every message ought to be gone.
     pub fn judge_ending(&mut self, expected: &Expected) {
@@ -57,6 +65,14 @@ impl Stores {
         for id in &expected.accepted {
             if !self.items.runs.contains_key(id) {
                 found.push(("L1", format!("run {id} was accepted, and is nowhere")));
+            }
+        }
+        for run in self.items.runs.values().filter(|run| is_overdue(run)) {
+            let ample = expected.ample.map(|ample| expected.quiet_since.plus(ample));
+            if ample.is_some_and(|ample| run.deadline > ample) {
+                let at = run.frontier().map_or("none", |(step, _)| step.as_str());
+                let what = format!("run {} stood at step {at} until its deadline, for hours", run.id);
+                found.push(("L3", what));
             }
         }
         for (run, step, branch, work) in self.items.committed() {

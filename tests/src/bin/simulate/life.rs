@@ -47,6 +47,9 @@ const GRACE: Duration = Duration::from_secs(20 * 60);
 /// How long a run may be open in the calm if only redeliveries drive it on. Pauses between attempts are the longest
 /// part: up to five minutes each.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
+/// How long a run may take in the calm, whatever the storm left: the longest is the sweeper's pause before it sends what it
+/// sent before, and sent before that.
+const AMPLE: Duration = Duration::from_secs(6 * 3600);
 /// How long messages may lie about once every run has ended.
 const CLEARED: Duration = Duration::from_secs(3 * 3600);
 /// How often the script looks around in the calm.
@@ -241,6 +244,7 @@ impl Script {
         Expected {
             grace: GRACE,
             quiet_since,
+            ample: (self.scenario.sweeps && !self.scenario.is_long).then_some(AMPLE),
             without_sweeper: (!self.scenario.sweeps).then_some(PATIENCE),
             ..self.notes.expected()
         }
