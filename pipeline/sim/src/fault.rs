@@ -123,7 +123,7 @@ named! {
         FrozenBefore "frozen-before",
         /// The caller's process is frozen for longer than a lease after it was applied.
         FrozenAfter "frozen-after",
-        /// The message vanishes: the caller is told that it was sent.
+        /// The message vanishes: the caller is told that it was sent, or is given it and the queue has it no more.
         Vanishes "vanishes",
         /// The message comes twice.
         Doubled "doubled",
@@ -202,7 +202,8 @@ impl Call {
             Fault::Unanswered | Fault::DiesAfter => self.writes() && self != Self::Rare,
             // A receive that is applied late is one whose answer was lost.
             Fault::Late => self.writes() && !matches!(self, Self::Rare | Self::Receive),
-            Fault::Vanishes | Fault::Doubled | Fault::Delayed | Fault::Partial => self == Self::Send,
+            Fault::Vanishes => matches!(self, Self::Send | Self::Receive),
+            Fault::Doubled | Fault::Delayed | Fault::Partial => self == Self::Send,
             Fault::DiskFull => matches!(self, Self::Publish | Self::Fetch),
             Fault::Stale => self == Self::OpenRuns,
         }

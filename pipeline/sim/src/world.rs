@@ -24,7 +24,7 @@ pub struct World {
     stores: Mutex<Stores>,
     weather: Mutex<Weather>,
     coverage: Mutex<Coverage>,
-    waiting: Mutex<BTreeMap<Topic, Vec<(Arc<AtomicBool>, Waker)>>>,
+    waiting: Mutex<BTreeMap<Topic, Vec<Waiting>>>,
     /// Draws what goes wrong.
     pub(crate) seeded: Seeded,
     /// A process that is frozen is so for longer than this.
@@ -32,6 +32,9 @@ pub struct World {
     /// False if nobody can tell whether a queue has messages without receiving them.
     pub(crate) can_tell: bool,
 }
+
+/// Who waits, and whether it was woken.
+type Waiting = (Arc<AtomicBool>, Waker);
 
 /// What somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

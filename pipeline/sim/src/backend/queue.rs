@@ -64,10 +64,19 @@ impl Queue for Link {
                     .collect();
                 shown.join(", ")
             };
+            let fault = self.draw(Call::Receive);
+            // What upstream systems posted is theirs to send again, if it is lost.
+            let vanishes = fault == Some(Fault::Vanishes) && queue.stage.as_str() != pipeline::intake::QUEUE;
             let deed = move |stores: &mut crate::stores::Stores, now| {
-                Ok(stores.queues.take(&queue, max, visibility, now, &world.seeded))
+                let taken = stores.queues.take(&queue, max, visibility, now, &world.seeded);
+                for delivery in taken.iter().filter(|_| vanishes) {
+                    stores.queues.ack(&queue, delivery.receipt.token())?;
+                }
+                Ok(taken)
             };
-            let taken = self.call(Call::Receive, String::new(), tell, deed).await?;
+            let taken = self
+                .call_with(Call::Receive, String::new(), fault, tell, deed)
+                .await?;
             // If it is empty, somebody else was faster.
             if !taken.is_empty() || simulation.now() >= give_up {
                 return Ok(taken);
