@@ -178,6 +178,14 @@ impl Script {
                         }
                     }
                 }
+                if scenario.is_leaky && seeded.chance(1, 2) {
+                    // Those of others, too: a queue that loses messages does not ask whose they are.
+                    let intake = pipeline::intake::queue();
+                    let mut stores = fleet.world.stores();
+                    stores
+                        .queues
+                        .lose(|queue, message| message.is_held && *queue != intake);
+                }
                 simulation
                     .sleep(Duration::from_millis(seeded.below(90_000)))
                     .await;

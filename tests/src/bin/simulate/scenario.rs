@@ -41,6 +41,8 @@ pub(crate) struct Scenario {
     pub(crate) hands: Vec<Duration>,
     /// When messages are lost that were sent.
     pub(crate) losses: Vec<Duration>,
+    /// Messages that a process holds may be lost when it dies.
+    pub(crate) is_leaky: bool,
     /// When messages come that nobody of the fleet sent.
     pub(crate) strays: Vec<Duration>,
 }
@@ -209,6 +211,7 @@ impl Scenario {
             workers,
             pauses,
             hands,
+            is_leaky: sweeps && !drought && seeded.chance(1, 4),
             losses,
             strays: if drought { Vec::new() } else { strays },
         }
