@@ -11,6 +11,8 @@ SIZE ?= small
 PEER ?=
 PROFILE ?= dev
 ARGS ?=
+RUNS ?= 10000
+SEED ?=
 
 SCHEMA := cargo run --quiet --locked -p e2e --bin schema --
 
@@ -85,6 +87,17 @@ bench: ready ## Measure hand-off and throughput (PEER=celery), or a pipeline bes
 .PHONY: model-check
 model-check: ready ## Search the protocol's model for broken invariants (SIZE=small|medium|large)
 	cargo run --release --locked -p sim --bin model-check -- --size $(SIZE)
+
+# Chosen as the tests are, so that nothing is compiled twice in the profile dev.
+.PHONY: simulate
+simulate: ready ## Live through many lives of a fleet of the real worker (RUNS=1000000; SEED=7 replays one; ARGS="--coverage")
+	cargo build --profile $(PROFILE) --locked --workspace --bin simulate
+	"$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(PROFILE))/simulate" \
+		$(if $(SEED),--seed $(SEED) --trace,--runs $(RUNS)) $(ARGS)
+
+.PHONY: planted
+planted: ready ## Plant faults in a copy of the code, one at a time: does the simulation find each? (ARGS="NAME ...")
+	tests/scripts/planted $(ARGS)
 
 # The folder of a profile's binaries is its name, but for `dev`. Each profile is built as its other targets build it:
 # a choice of packages is a choice of features, and another one compiles most dependencies again.

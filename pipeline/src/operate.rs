@@ -298,6 +298,7 @@ pub async fn resume(backend: &Backend, parent: &RunId, now: Timestamp) -> PortRe
         if let Some(existing) = backend.runs.load(&run.id).await? {
             match existing.status {
                 RunStatus::Open | RunStatus::Succeeded | RunStatus::Halted => {
+                    send_first(backend, &existing, now).await?;
                     return Ok(Resumption::Already(existing));
                 }
                 RunStatus::Failed | RunStatus::Cancelled => continue,
@@ -313,8 +314,24 @@ pub async fn resume(backend: &Backend, parent: &RunId, now: Timestamp) -> PortRe
                 advance(backend, run.clone(), next, now).await?;
                 Ok(Resumption::New(run))
             }
-            Created::Exists(other) => Ok(other.into_run().map_or(Resumption::Unknown, Resumption::Already)),
+            Created::Exists(other) => match other.into_run() {
+                None => Ok(Resumption::Unknown),
+                Some(other) => {
+                    send_first(backend, &other, now).await?;
+                    Ok(Resumption::Already(other))
+                }
+            },
         };
     }
     Ok(Resumption::Unknown)
+}
+
+/// Whoever made a resumed run may have died before it sent; if not, a claim removes the duplicate.
+async fn send_first(backend: &Backend, run: &RunItem, now: Timestamp) -> PortResult<()> {
+    match run.frontier() {
+        Some((_, work)) if work.attempt == 0 => {
+            advance(backend, run.clone(), protocol::drive(run), now).await
+        }
+        Some(_) | None => Ok(()),
+    }
 }

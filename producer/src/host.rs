@@ -44,6 +44,7 @@ impl Clock for SystemClock {
 /// The operating system's randomness.
 struct OsRandom;
 
+#[allow(clippy::disallowed_methods, reason = "the implementation of the Random port")]
 impl Random for OsRandom {
     fn u64(&self) -> u64 {
         getrandom::u64()

@@ -72,6 +72,62 @@ fn no_file_names_a_host_of_packages() {
     }
 }
 
+/// Equal seeds make equal worlds only if nothing in them has a time, a chance or an order of its own.
+#[test]
+fn the_simulation_has_nothing_that_differs_from_time_to_time() {
+    let differs = [
+        "HashMap",
+        "HashSet",
+        "RandomState",
+        "Instant",
+        "SystemTime",
+        "getrandom",
+        "thread::spawn",
+    ];
+    let is_simulation = |path: &str| {
+        path.starts_with("pipeline/sim/src/")
+            && !["model/", "bin/"]
+                .iter()
+                .any(|part| path.starts_with(&format!("pipeline/sim/src/{part}")))
+    };
+    let mut looked = 0;
+    for (path, text) in files().into_iter().filter(|(path, _)| is_simulation(path)) {
+        let text = text.unwrap_or_default();
+        for word in differs {
+            assert!(!text.contains(word), "{path} uses {word}");
+        }
+        looked += 1;
+    }
+    assert!(
+        looked > 15,
+        "only {looked} files were looked at: this test would hold nothing"
+    );
+}
+
+/// A choice that is not biased draws which branch it looks at first, by a chance of its own.
+#[test]
+fn every_choice_between_futures_is_biased() {
+    let mut looked = 0;
+    for (path, text) in files() {
+        let is_ours = ["worker/src/", "pipeline/", "producer/src/"]
+            .iter()
+            .any(|folder| path.starts_with(folder));
+        if !is_ours || !path.ends_with(".rs") {
+            continue;
+        }
+        let text = text.unwrap_or_default();
+        for (at, _) in text.match_indices("select! {") {
+            let first = text[at..].lines().nth(1).unwrap_or_default().trim();
+            assert_eq!(first, "biased;", "{path}: a choice that is drawn");
+            looked += 1;
+        }
+    }
+    assert!(
+        looked > 10,
+        "only {looked} choices were looked at: this test would hold nothing"
+    );
+}
+
 const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
 
 #[test]

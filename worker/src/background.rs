@@ -38,9 +38,11 @@ pub fn start(worker: &Arc<Worker>, queues: &[QueueName], sweep_every: Duration) 
         let consumed = consumed.clone();
         async move { announce(&worker, &consumed, since).await }
     });
-    every(worker, STORE_LOGS_EVERY, false, |worker| async move {
-        store_logs(&worker).await
-    });
+    if worker.logs.is_some() {
+        every(worker, STORE_LOGS_EVERY, false, |worker| async move {
+            store_logs(&worker).await
+        });
+    }
     every(worker, rhythm.gauges, true, move |worker| {
         let queues = queues.clone();
         async move { read_gauges(&worker, &queues).await }

@@ -234,6 +234,7 @@ pub fn drain_on_signals(worker: &Arc<Worker>, drain_timeout: Duration) -> std::i
     let spawn = worker.host.spawn.clone();
     spawn.spawn(Box::pin(async move {
         tokio::select! {
+            biased;
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = worker.drain.reached(Phase::Draining) => {}

@@ -70,6 +70,10 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct SystemRandom;
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the implementation of the `Random` port"
+)]
 impl Random for SystemRandom {
     fn u64(&self) -> u64 {
         getrandom::u64().expect("the operating system gives random numbers to every process, once it is up")

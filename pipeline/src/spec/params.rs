@@ -109,7 +109,7 @@ stages! {
     Sleep "sleep" Heavy Standard true false "Waits in a child process.",
     Crash "crash" Heavy Large true false "Dies in the way it is told, in its first attempts.",
     Allocate "allocate" Heavy Large true false "Takes and touches memory.",
-    Flaky "flaky" Light Standard true false "Fails in its first attempts, in the way it is told.",
+    Flaky "flaky" Light Large true false "Fails in its first attempts, in the way it is told.",
     FanOut "fan-out" Light Standard true false "Says into how many branches the next step is fanned out.",
 }
 

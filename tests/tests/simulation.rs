@@ -1,0 +1,46 @@
+//! Lives of a fleet of the real worker, over simulated queues, stores, clocks and tasks: see `tests/src/bin/simulate`.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// How many seeds: about a minute of two cores, in the build that tests are.
+const SEEDS: u64 = 5_000;
+/// How many of them live twice.
+const TWICE: u64 = 200;
+
+fn simulate(arguments: &[&str]) -> Value {
+    let ran = Command::new(Path::new(env!("CARGO_BIN_EXE_simulate")))
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .expect("the binary is built with this test");
+    let report = String::from_utf8_lossy(&ran.stdout);
+    let errors = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{report}\n{errors}");
+    serde_json::from_str(&report).unwrap_or_else(|e| panic!("{e}: {report}"))
+}
+
+/// And everything that may go wrong did, at every call: what was never drawn is not shown to be harmless.
+#[test]
+fn no_life_breaks_an_invariant() {
+    let report = simulate(&["--runs", &SEEDS.to_string()]);
+    assert_eq!(report["seeds"], SEEDS);
+    assert_eq!(report["violations"], Value::Array(Vec::new()), "{report:#}");
+    assert_eq!(report["never_drawn"], Value::Array(Vec::new()), "{report:#}");
+    for status in ["SUCCEEDED", "HALTED", "FAILED", "CANCELLED"] {
+        let ended = report["runs"][status].as_u64().unwrap_or(0);
+        assert!(ended > SEEDS / 20, "only {ended} runs are {status}: {report:#}");
+    }
+    assert_eq!(report["runs"].get("OPEN"), None, "{report:#}");
+    println!("{report:#}");
+}
+
+/// Otherwise no seed could be replayed.
+#[test]
+fn equal_seeds_live_equal_lives() {
+    simulate(&["--runs", &TWICE.to_string(), "--from", "1000000", "--twice"]);
+    let hash = || simulate(&["--runs", "20", "--threads", "1"])["hash"].clone();
+    assert_eq!(hash(), hash(), "also in another process");
+}
