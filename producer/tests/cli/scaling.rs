@@ -191,8 +191,8 @@ fn a_simulation_is_the_same_for_everybody_who_asks() {
     );
     assert_eq!(
         first["policy"]["target"],
-        json!(3.0),
-        "60 s of acceptable wait for 20 s of work"
+        json!(30.0),
+        "600 s of acceptable wait, as its component has, for 20 s of work"
     );
     let messages = &first["figures"]["messages"];
     let (mean, plus_minus) = (messages["mean"].as_f64(), messages["plus_minus"].as_f64());
