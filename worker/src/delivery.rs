@@ -14,8 +14,8 @@ use crate::worker::Worker;
 /// How often an update is tried whose answer was lost.
 const TRIES: u32 = 4;
 
-/// How often a message may find its work leased before it is acknowledged: the holder and the sweeper cover it.
-const MOST_LEASED: u32 = 10;
+/// The longest pause before a message looks again whether work is still held.
+const LONGEST_LOOK: Duration = Duration::from_secs(15 * 60);
 
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
         owner: worker.nonce(),
         version: worker.version.clone(),
     };
-    match take(&worker, &work, hint.after.as_ref(), &who, receive_count).await {
+    match take(&worker, &work, hint.after.as_ref(), &who).await {
         Ok(Taken::Won(claimed)) => {
             worker.moments.reach(Moment::Claimed, &work).await;
             crate::attempt::carry_out(&worker, &queue, *claimed, receipt, received_at).await;
@@ -111,7 +111,6 @@ async fn take(
     work: &Work,
     after: Option<&pipeline::StepName>,
     who: &Claimant,
-    receive_count: u32,
 ) -> PortResult<Taken> {
     let lease = worker.timing.lease;
     for n in 0..TRIES {
@@ -131,9 +130,7 @@ async fn take(
         let update = match update {
             Ok(update) => update,
             Err(refusal) => {
-                return refused(worker, work, read, None, refusal, receive_count)
-                    .await
-                    .map(Taken::Not);
+                return refused(worker, work, read, None, refusal).await.map(Taken::Not);
             }
         };
         let stored = match worker.backend.runs.apply(&update).await {
@@ -159,9 +156,7 @@ async fn take(
                 }
             }
             refusal => {
-                return refused(worker, work, read, stored, refusal, receive_count)
-                    .await
-                    .map(Taken::Not);
+                return refused(worker, work, read, stored, refusal).await.map(Taken::Not);
             }
         }
     }
@@ -195,7 +190,6 @@ async fn refused(
     read: Option<RunItem>,
     stored: Option<Item>,
     refusal: Refusal,
-    receive_count: u32,
 ) -> PortResult<Answer> {
     let (backend, now) = (&worker.backend, worker.host.clock.now());
     let run = read.or_else(|| stored.and_then(Item::into_run));
@@ -212,10 +206,15 @@ async fn refused(
             }
             Ok(Answer::Ack)
         }
-        Refusal::Leased(_) if receive_count > MOST_LEASED => Ok(Answer::Ack),
-        Refusal::Leased(until) => Ok(Answer::Release(
-            until.since(now) + worker.host.random.up_to(worker.timing.retry_base),
-        )),
+        // Its holder has a message of its own, as a rule; but this may be the only one there is, of a holder that died a moment
+        // ago, so it is never acknowledged. It looks the more seldom, the longer the holder has been renewing.
+        Refusal::Leased { until, since } => {
+            let renewed_for = until.since(since);
+            let pause = until.since(now).max((renewed_for / 4).min(LONGEST_LOOK));
+            Ok(Answer::Release(
+                pause + worker.host.random.up_to(worker.timing.retry_base),
+            ))
+        }
         Refusal::Settled(state) => {
             if let Some(run) = run {
                 drive_again(worker, work, run, state).await?;

@@ -166,8 +166,13 @@ pub enum Refusal {
     /// It moved to another class, and nobody works on it: send its message there, acknowledge. Whoever moved it may
     /// have died before sending.
     OtherClass(MemoryClass),
-    /// Somebody works on it until then: release the message until that time plus jitter.
-    Leased(Timestamp),
+    /// Somebody works on it: release the message until that is over, plus jitter.
+    Leased {
+        /// When the lease ends, unless it is renewed.
+        until: Timestamp,
+        /// Since when they have been at it.
+        since: Timestamp,
+    },
     /// It died twice in this class without a known cause: [`escalate()`], send to the larger class, acknowledge.
     LargerClass(MemoryClass, u32),
     /// Its crash budget is spent: [`fail_spent()`].
@@ -288,7 +293,12 @@ fn why_slot_refuses(step: &StepItem, max_crash: u32, who: &Claimant, now: Timest
         return Refusal::OtherClass(step.class);
     }
     match step.lease_until {
-        Some(until) if until > now => return Refusal::Leased(until),
+        Some(until) if until > now => {
+            return Refusal::Leased {
+                until,
+                since: step.started_at.unwrap_or(now),
+            };
+        }
         _ => {}
     }
     if step.spent.crash >= max_crash {

@@ -111,7 +111,7 @@ impl Protocol {
                 let next = self.sending(msg, self.letter_to(self.place(msg), class));
                 Answer::new(next, q.stored).seen(Event::OtherClass)
             }
-            Refusal::Leased(_) => Answer::new(Worker::Idle, q.stored).seen(Event::Leased),
+            Refusal::Leased { .. } => Answer::new(Worker::Idle, q.stored).seen(Event::Leased),
             Refusal::Settled(_) if self.is(Mutant::NoRedrive) => ack,
             Refusal::Settled(state) => {
                 let next = match (work.branch, read.or_else(|| stored.and_then(Item::as_run))) {
