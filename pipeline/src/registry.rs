@@ -38,6 +38,27 @@ pub struct Alias {
     pub reason: String,
 }
 
+impl Alias {
+    /// The alias as a move leaves it that expected it at revision `expected`.
+    pub fn moved(
+        model: ModelName,
+        name: AliasName,
+        version: RunId,
+        expected: u64,
+        moved_at: Timestamp,
+        reason: String,
+    ) -> Self {
+        Self {
+            model,
+            name,
+            version,
+            revision: expected.saturating_add(1),
+            moved_at,
+            reason,
+        }
+    }
+}
+
 /// One position that an alias had, and which earlier one it brought back if it was a roll back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {

@@ -34,14 +34,14 @@ impl Declared {
     /// The alias as the promotion leaves it; none if nothing is to be promoted.
     pub fn moved_alias(&self) -> Option<Alias> {
         let promotion = self.registration.promote.as_ref()?;
-        Some(Alias {
-            model: self.registration.model.clone(),
-            name: promotion.alias.clone(),
-            version: self.version.run.clone(),
-            revision: promotion.expected_revision.saturating_add(1),
-            moved_at: self.version.registered_at,
-            reason: self.registration.reason.clone(),
-        })
+        Some(Alias::moved(
+            self.registration.model.clone(),
+            promotion.alias.clone(),
+            self.version.run.clone(),
+            promotion.expected_revision,
+            self.version.registered_at,
+            self.registration.reason.clone(),
+        ))
     }
 }
 

@@ -100,14 +100,14 @@ impl Registry for Models {
             let Some((restores, version)) = Position::before_present(&positions) else {
                 return Ok(RolledBack::NoEarlier);
             };
-            let moved = Alias {
-                model: model.clone(),
-                name: alias.clone(),
+            let moved = Alias::moved(
+                model.clone(),
+                alias.clone(),
                 version,
-                revision: expected.saturating_add(1),
-                moved_at: now,
-                reason: reason.to_owned(),
-            };
+                expected,
+                now,
+                reason.to_owned(),
+            );
             let writes = vec![];
             match self.move_alias(writes, &moved, Some(restores)).await? {
                 Written::Done => Ok(RolledBack::Done(moved)),
@@ -131,14 +131,14 @@ impl Registry for Models {
         reason: &str,
         now: Timestamp,
     ) -> PortResult<MovedTo> {
-        let moved = Alias {
-            model: model.clone(),
-            name: alias.clone(),
-            version: version.clone(),
-            revision: expected.saturating_add(1),
-            moved_at: now,
-            reason: reason.to_owned(),
-        };
+        let moved = Alias::moved(
+            model.clone(),
+            alias.clone(),
+            version.clone(),
+            expected,
+            now,
+            reason.to_owned(),
+        );
         let move_to = async {
             let mut aliases = Aliases::default();
             let is_there = ConditionCheck::builder()

@@ -87,14 +87,7 @@ impl Registry for Models {
                 let Some((earlier, version)) = Position::before_present(&positions) else {
                     return Ok(RolledBack::NoEarlier);
                 };
-                let moved = Alias {
-                    model,
-                    name: alias,
-                    version,
-                    revision: expected.saturating_add(1),
-                    moved_at: now,
-                    reason,
-                };
+                let moved = Alias::moved(model, alias, version, expected, now, reason);
                 insert_position(tx, &moved, Some(earlier))?;
                 Ok(RolledBack::Done(moved))
             })
@@ -110,14 +103,14 @@ impl Registry for Models {
         reason: &str,
         now: Timestamp,
     ) -> PortResult<MovedTo> {
-        let moved = Alias {
-            model: model.clone(),
-            name: alias.clone(),
-            version: version.clone(),
-            revision: expected.saturating_add(1),
-            moved_at: now,
-            reason: reason.to_owned(),
-        };
+        let moved = Alias::moved(
+            model.clone(),
+            alias.clone(),
+            version.clone(),
+            expected,
+            now,
+            reason.to_owned(),
+        );
         self.0
             .writer
             .run("move an alias", Writes::One, move |tx| {

@@ -92,14 +92,14 @@ impl Registry for Link {
         reason: &str,
         now: Timestamp,
     ) -> PortResult<MovedTo> {
-        let moved = Alias {
-            model: model.clone(),
-            name: alias.clone(),
-            version: version.clone(),
-            revision: expected.saturating_add(1),
-            moved_at: now,
-            reason: reason.to_owned(),
-        };
+        let moved = Alias::moved(
+            model.clone(),
+            alias.clone(),
+            version.clone(),
+            expected,
+            now,
+            reason.to_owned(),
+        );
         let (detail, is_person) = (format!("move {model} {alias}"), self.process == SCRIPT);
         self.call(Call::Rare, detail, done, move |stores, _| {
             let answer = stores.models.move_to(moved, expected);

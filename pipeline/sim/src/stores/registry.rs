@@ -77,14 +77,14 @@ impl Models {
         let Some((earlier, version)) = Position::before_present(positions) else {
             return RolledBack::NoEarlier;
         };
-        let moved = Alias {
-            model: model.clone(),
-            name: alias.clone(),
+        let moved = Alias::moved(
+            model.clone(),
+            alias.clone(),
             version,
-            revision: expected.saturating_add(1),
-            moved_at: now,
-            reason: reason.to_owned(),
-        };
+            expected,
+            now,
+            reason.to_owned(),
+        );
         self.move_alias(moved.clone(), Some(earlier));
         RolledBack::Done(moved)
     }
