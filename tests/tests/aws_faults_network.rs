@@ -4,48 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use e2e::harness::{Emulator, Fleet, Proxy, Rule, Trouble, side_by_side};
+use e2e::harness::{Emulator, Fleet, Proxy, Rule, Trouble, everything, side_by_side};
 use pipeline::RunStatus;
-use pipeline::id::ModelName;
-
-/// Makes use of everything that a worker asks of AWS: large artifacts and small ones, branches and their join, a failure
-/// that passes, work that outlasts its first lease, a promotion.
-const SPEC: &str = r#"
-pipeline = "everything"
-[[steps]]
-step = "large"
-stage = "noop"
-params = { write_bytes = 20000000 }
-[[steps]]
-step = "split"
-stage = "fan-out"
-params = { branches = 2 }
-[[steps]]
-step = "part"
-stage = "noop"
-branches = "from-predecessor"
-params = { write_bytes = 100 }
-[[steps]]
-step = "join"
-stage = "noop"
-params = { write_bytes = 20000000 }
-[[steps]]
-step = "read"
-stage = "noop"
-params = { write_bytes = 10 }
-[[steps]]
-step = "again"
-stage = "flaky"
-params = { attempts = 1 }
-[[steps]]
-step = "long"
-stage = "sleep"
-params = { ms = 4000 }
-[[steps]]
-step = "last"
-stage = "noop"
-params = { write_bytes = 10, register = { model = "m", alias = "champion" } }
-"#;
 
 /// What its workers ask. `GetQueueUrl` and others are asked once by each process.
 const OPERATIONS: [&str; 17] = [
@@ -84,7 +44,7 @@ fn run_right(trouble: Trouble, operations: &[&'static str], pass: usize, lease: 
     let fleet = Fleet::on_aws();
     let proxy = Proxy::before(Emulator::shared().address(), rules(operations, trouble, pass));
     let _pool = fleet
-        .pool("noop,fan-out,flaky,sleep")
+        .pool(everything::STAGES)
         .through(&proxy.endpoint())
         .with(&[
             "--classes",
@@ -95,35 +55,8 @@ fn run_right(trouble: Trouble, operations: &[&'static str], pass: usize, lease: 
             "2s",
         ])
         .start();
-    let run = fleet.submit(SPEC);
-    let ended = fleet.wait_until(&run, "its end", |run| run.status != RunStatus::Open);
-    assert_eq!(
-        ended.status,
-        RunStatus::Succeeded,
-        "{:?} after {:?}\n{}",
-        ended.reason,
-        proxy.troubled(),
-        fleet.told()
-    );
-    fleet.assert_whole(&run);
-    let model = ModelName::new("m").expect("a model's name");
-    let versions = fleet
-        .block_on(fleet.backend().registry.list(&model))
-        .expect("versions can be listed");
-    assert_eq!(versions.len(), 1, "registered once: {versions:?}");
-    let history = fleet
-        .block_on(
-            fleet
-                .backend()
-                .registry
-                .history(&model, &"champion".parse().expect("an alias")),
-        )
-        .expect("the history can be read");
-    assert_eq!(history.len(), 1, "promoted once: {history:?}");
-    for queue in ["noop", "fan-out", "flaky", "sleep"] {
-        fleet.wait_until_empty(queue);
-        assert_eq!(fleet.depth(queue).dead, 0, "{queue} after {:?}", proxy.troubled());
-    }
+    let run = fleet.submit(everything::SPEC);
+    fleet.assert_everything_right(&[run]);
     proxy
 }
 

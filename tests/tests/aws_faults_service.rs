@@ -2,59 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use e2e::harness::{Emulator, Fleet, Proxy, Rule, Trouble, side_by_side};
-use pipeline::{RunId, RunStatus};
+use e2e::harness::{Emulator, Fleet, Pool, Proxy, Rule, Trouble, everything, side_by_side};
+use pipeline::RunId;
 
-const SPEC: &str = r#"
-pipeline = "everything"
-[[steps]]
-step = "split"
-stage = "fan-out"
-params = { branches = 3 }
-[[steps]]
-step = "part"
-stage = "noop"
-branches = "from-predecessor"
-params = { write_bytes = 100 }
-[[steps]]
-step = "join"
-stage = "noop"
-params = { write_bytes = 100 }
-[[steps]]
-step = "long"
-stage = "sleep"
-params = { ms = 2500 }
-[[steps]]
-step = "last"
-stage = "noop"
-params = { write_bytes = 10, register = { model = "m" } }
-"#;
-
-/// Runs several at a time; each ends right.
-fn all_succeed(fleet: &Fleet, endpoint: &str) {
-    let _pools: Vec<_> = (0..2)
+/// Runs several at a time; each ends right. How many requests the workers say to have had that outcome.
+fn all_succeed(fleet: &Fleet, endpoint: &str, outcome: &str) -> f64 {
+    let pools: Vec<Pool> = (0..2)
         .map(|_| {
             fleet
-                .pool("noop,fan-out,sleep")
+                .pool(everything::STAGES)
                 .through(endpoint)
                 .with(&["--classes", "standard", "--lease", "6s", "--sweep-interval", "2s"])
                 .start()
         })
         .collect();
-    let runs: Vec<RunId> = (0..3).map(|_| fleet.submit(SPEC)).collect();
-    for run in &runs {
-        fleet.wait_for_end(run, RunStatus::Succeeded);
-        fleet.assert_whole(run);
-    }
-    for queue in ["noop", "fan-out", "sleep"] {
-        fleet.wait_until_empty(queue);
-        assert_eq!(fleet.depth(queue).dead, 0, "{queue}");
-    }
-    let model = pipeline::id::ModelName::new("m").expect("a model's name");
-    let versions = fleet
-        .block_on(fleet.backend().registry.list(&model))
-        .expect("versions can be listed");
-    assert_eq!(versions.len(), runs.len(), "each registered once: {versions:?}");
+    let runs: Vec<RunId> = (0..3).map(|_| fleet.submit(everything::SPEC)).collect();
+    fleet.assert_everything_right(&runs);
+    let told = |pool: &Pool| {
+        let metrics = pool.get("/metrics");
+        metrics.sum("fleetline_backend_requests_total", &[("outcome", outcome)])
+    };
+    pools.iter().map(told).sum()
 }
 
 const DYNAMODB: [&str; 5] = ["UpdateItem", "GetItem", "PutItem", "Query", "TransactWriteItems"];
@@ -64,7 +32,13 @@ const SQS: [&str; 4] = [
     "DeleteMessageBatch",
     "ChangeMessageVisibility",
 ];
-const S3: [&str; 2] = ["PutObject", "GetObject"];
+const S3: [&str; 5] = [
+    "PutObject",
+    "GetObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+];
 
 /// Each of the operations is refused every third time.
 fn refusing(operations: &[&'static str], status: u16, code: &'static str) -> Proxy {
@@ -83,24 +57,33 @@ fn refusing(operations: &[&'static str], status: u16, code: &'static str) -> Pro
 
 #[test]
 fn throttles_and_failures_in_passing() {
-    let scenarios: Vec<(&[&str], u16, &str)> = vec![
-        (&DYNAMODB, 400, "ProvisionedThroughputExceededException"),
-        (&DYNAMODB, 500, "InternalServerError"),
-        (&SQS, 400, "RequestThrottled"),
-        (&SQS, 503, "ServiceUnavailable"),
-        (&S3, 503, "SlowDown"),
-        (&S3, 500, "InternalError"),
+    let scenarios: Vec<(&[&str], u16, &str, &str)> = vec![
+        (
+            &DYNAMODB,
+            400,
+            "ProvisionedThroughputExceededException",
+            "throttled",
+        ),
+        (&DYNAMODB, 500, "InternalServerError", "unavailable"),
+        (&SQS, 400, "RequestThrottled", "throttled"),
+        (&SQS, 503, "ServiceUnavailable", "unavailable"),
+        (&S3, 503, "SlowDown", "throttled"),
+        (&S3, 500, "InternalError", "unavailable"),
     ];
-    side_by_side(2, scenarios, |(operations, status, code)| {
+    side_by_side(2, scenarios, |(operations, status, code, outcome)| {
         let fleet = Fleet::on_aws();
         let proxy = refusing(operations, status, code);
-        all_succeed(&fleet, &proxy.endpoint());
+        let told = all_succeed(&fleet, &proxy.endpoint(), outcome);
         let mut refused = BTreeMap::<String, usize>::new();
         for (operation, _) in proxy.troubled() {
             *refused.entry(operation).or_default() += 1;
         }
-        println!("{status} {code}: {refused:?}");
+        println!("{status} {code}: {refused:?}, {told} of them told as {outcome}");
         assert_eq!(refused.len(), operations.len(), "each was refused: {refused:?}");
+        assert!(
+            told >= operations.len() as f64,
+            "the metric tells {told} {outcome}"
+        );
     });
 }
 
@@ -117,6 +100,7 @@ fn a_table_that_is_throttled_for_a_while() {
         trouble: Trouble::Refusal(400, "ThrottlingException"),
     };
     let proxy = Proxy::before(Emulator::shared().address(), vec![rule]);
-    all_succeed(&fleet, &proxy.endpoint());
+    let told = all_succeed(&fleet, &proxy.endpoint(), "throttled");
     assert_eq!(proxy.troubled().len(), TIMES);
+    assert_eq!(told, TIMES as f64, "the metric tells each");
 }

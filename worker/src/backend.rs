@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pipeline::ports::{Backend, Host, PortResult};
+use pipeline::ports::{Backend, ErrorKind, Host, PortResult};
 use pipeline::{Address, WorkerId};
 
 use crate::config::{Durability, Settings};
@@ -82,7 +82,7 @@ pub async fn open(
 struct Requests(Arc<Metrics>);
 
 impl backend_aws::Observer for Requests {
-    fn request(&self, service: &str, operation: &str, status: Option<u16>) {
-        self.0.request(service, operation, status);
+    fn request(&self, service: &str, operation: &str, failed: Option<ErrorKind>) {
+        self.0.request(service, operation, failed);
     }
 }

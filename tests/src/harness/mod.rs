@@ -17,6 +17,7 @@ mod command;
 mod ecs_agent;
 mod emulator;
 mod endpoint;
+pub mod everything;
 mod fleet;
 mod mount;
 mod pool;

@@ -218,18 +218,9 @@ impl Metrics {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// A request to a service of AWS was answered with that status, or not at all.
-    pub fn request(&self, service: &str, operation: &str, status: Option<u16>) {
-        let outcome = match status {
-            Some(200..=399) => "ok",
-            Some(404) => error_label(ErrorKind::NotFound),
-            Some(412) => error_label(ErrorKind::Conflict),
-            Some(401 | 403) => error_label(ErrorKind::Denied),
-            Some(429) => error_label(ErrorKind::Throttled),
-            // DynamoDB and SQS say by it that a condition did not hold, too.
-            Some(400..=499) => "refused",
-            Some(_) | None => error_label(ErrorKind::Unavailable),
-        };
+    /// A request to a service of AWS was answered, or failed so.
+    pub fn request(&self, service: &str, operation: &str, failed: Option<ErrorKind>) {
+        let outcome = failed.map_or("ok", error_label);
         self.backend_requests
             .with_label_values(&[service, operation, outcome])
             .inc();

@@ -20,8 +20,8 @@ use crate::queue::LONGEST_POLL;
 
 /// Hears of every request that was sent, each retry of it included.
 pub trait Observer: Send + Sync + std::fmt::Debug {
-    /// `service` and `operation` as AWS names them; `status` of the answer, none if none came.
-    fn request(&self, service: &str, operation: &str, status: Option<u16>);
+    /// `service` and `operation` as AWS names them, and what kind of failure it was, none if it was none.
+    fn request(&self, service: &str, operation: &str, failed: Option<ErrorKind>);
 }
 
 /// All clients.
@@ -170,8 +170,12 @@ impl Intercept for Counter {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some((observer, metadata)) = self.0.as_ref().zip(config.load::<Metadata>()) {
-            let status = context.response().map(|response| response.status().as_u16());
-            observer.request(metadata.service(), metadata.name(), status);
+            let failed = match context.response() {
+                None => Some(ErrorKind::Unavailable),
+                Some(answer) if answer.status().as_u16() < 400 => None,
+                Some(answer) => Some(crate::error::Failure::of_attempt(answer).kind_and_advice().0),
+            };
+            observer.request(metadata.service(), metadata.name(), failed);
         }
         Ok(())
     }

@@ -93,6 +93,17 @@ impl Failure {
         }
     }
 
+    /// An answer that is an error, before the SDK has read it. Its body says what it is: DynamoDB and SQS have the status 400
+    /// for throttles and denials, too.
+    pub(crate) fn of_attempt(answer: &Response) -> Self {
+        Self {
+            cause: Cause::Answer,
+            code: answer.body().bytes().and_then(code_of).unwrap_or_default(),
+            status: Some(answer.status().as_u16()),
+            message: String::new(),
+        }
+    }
+
     /// One error of a batch that was answered.
     pub(crate) fn of_entry(code: &str, message: Option<&str>, is_senders_fault: bool) -> Self {
         Self {
@@ -177,6 +188,20 @@ impl Failure {
             },
         }
     }
+}
+
+/// The code in an error's body: `"__type"` in JSON, `<Code>` in S3's XML.
+fn code_of(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        #[serde(rename = "__type")]
+        code: String,
+    }
+    if let Ok(named) = serde_json::from_slice::<Named>(body) {
+        return Some(named.code);
+    }
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<Code>")?;
+    rest.split_once("</Code>").map(|(code, _)| code.to_owned())
 }
 
 /// What the service said.
