@@ -84,7 +84,7 @@ def what_if() -> None:
     base = ["--arrivals", PATTERNS["steady"], *BOUNDS, "--replications", "10"]
     cases = [
         ("as above", [*SPOT]),
-        ("`--surplus 1`", [*SPOT, "--surplus", "1"]),
+        ("`--surplus 3`, half of the target", [*SPOT, "--surplus", "3"]),
         ("`--surplus 0.7`", [*SPOT, "--surplus", "0.7"]),
         ("`--scale-out-cooldown 60s`", [*SPOT, "--scale-out-cooldown", "60s"]),
         ("`--metric-delay 180s`", [*SPOT, "--metric-delay", "180s"]),

@@ -127,7 +127,7 @@ def of_component(found: dict, name: str) -> dict[str, str]:
         "SpotWeight": str(fargate["spot_percent"]),
         "ScratchGiB": str(found.get("scratch_gib", 50)),
         "BacklogPerTask": f"{backlog:.4g}",
-        "SurplusPerTask": f"{backlog / 2:.4g}",
+        "SurplusPerTask": f"{min(backlog / 2, 1):.4g}",
         "AlarmAgeSeconds": str(max(LEAST_AGE_SECONDS, AGE_FACTOR * latency)),
         "SourceBuckets": ",".join(found.get("source_buckets", [])),
         "SourceBucketArns": ",".join(buckets),

@@ -6,6 +6,8 @@ use pipeline::spec::CATALOGUE;
 use pipeline::{MemoryClass, QueueName, StageName};
 use serde::Deserialize;
 
+use crate::prices::Architecture;
+
 /// The list that this producer was built with.
 pub const BUILT_IN: &str = include_str!("../../deploy/components.toml");
 
@@ -38,17 +40,6 @@ pub struct Fargate {
     pub acceptable_latency_seconds: u32,
     /// How long a message takes, as measured.
     pub stage_seconds: f64,
-}
-
-/// What a task's processors understand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Architecture {
-    /// Graviton.
-    Arm64,
-    /// Intel and AMD.
-    #[serde(rename = "x86_64")]
-    X86,
 }
 
 /// All of them, by the name of their stage.

@@ -301,12 +301,12 @@ fn task_dollars(
         Err(_) if is_for_tests(stage) => return Ok(0.0),
         Err(error) => return Err(error),
     };
-    let architecture = basis.architecture.or(sizing.architecture).unwrap_or_default();
-    let spot = basis.spot_share.or(sizing.spot_share).unwrap_or(0.0);
+    let architecture = basis.architecture.unwrap_or(sizing.architecture);
+    let spot = basis.spot_share.unwrap_or(sizing.spot_share);
     let of_price = 1.0 - spot * (1.0 - basis.prices.fargate_spot.part_of_on_demand);
     let hour = basis
         .prices
-        .task_hour(architecture, sizing.vcpu_or_least(), sizing.memory_gb);
+        .task_hour(architecture, sizing.vcpu, sizing.memory_gb);
     Ok(hour * of_price * held_seconds / 3_600.0)
 }
 
@@ -353,8 +353,7 @@ mod tests {
             task_dollars(&train, MemoryClass::Standard, 3_600.0, basis).expect("it is deployed")
         };
         let sizing = Sizing::of("train", MemoryClass::Standard).expect("it is deployed");
-        let vcpu = sizing.vcpu_or_least();
-        let wanted = vcpu * 0.04048 + sizing.memory_gb * 0.004445;
+        let wanted = sizing.vcpu * 0.04048 + sizing.memory_gb * 0.004445;
         assert!((hour(&basis) - wanted).abs() < 1e-12);
         basis.spot_share = Some(0.5);
         assert!(

@@ -55,8 +55,8 @@ pub struct Policy {
     /// How many datapoints in a row above the target scale out. The alarms that target tracking makes have three; no
     /// document promises it.
     pub out_datapoints: u32,
-    /// In steps: messages for each running task, waiting and at work, below which there is a surplus; none for half of the
-    /// target.
+    /// In steps: messages for each running task, waiting and at work, below which there is a surplus; none for
+    /// [`Policy::surplus`]'s own choice.
     pub surplus: Option<f64>,
     /// In steps: how many datapoints in a row with a surplus take something away.
     pub surplus_datapoints: u32,
@@ -87,6 +87,14 @@ pub struct Policy {
     pub inactive_after: Micros,
     /// So long an inactive queue has no metrics once it is used again. The longest that the documentation names.
     pub reactivation: Micros,
+}
+
+impl Policy {
+    /// Below how many messages for each running task there is a surplus: where nothing else is said, one, because a fleet that
+    /// is all at work is none, or half of the target where that is fewer. `deploy/bin/settings.py` has the same rule.
+    pub fn surplus(&self) -> f64 {
+        self.surplus.unwrap_or((self.target / 2.0).min(1.0))
+    }
 }
 
 impl Default for Policy {
@@ -238,7 +246,7 @@ impl<'a> Scaler<'a> {
             let work = (f64::from(at.visible) + f64::from(at.in_flight)) / running;
             count(&mut self.above, backlog > policy.target);
             let is_below = match policy.scale_in {
-                ScaleIn::Steps => work < policy.surplus.unwrap_or(policy.target / 2.0),
+                ScaleIn::Steps => work < policy.surplus(),
                 ScaleIn::Tracking => backlog < policy.target * policy.in_below,
             };
             count(&mut self.below, is_below);

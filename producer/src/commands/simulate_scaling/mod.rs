@@ -89,13 +89,13 @@ pub struct Args {
     /// Waiting messages a running task that target tracking aims at [default: acceptable latency × permits / mean duration]
     #[arg(long, value_name = "MESSAGES", help_heading = "Policy")]
     target: Option<f64>,
-    /// How long a message may wait: the target follows from it [default: of the component, else 60s]
+    /// How long a message may wait: the target follows from it [default: of the component]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Policy")]
     acceptable_latency: Option<Duration>,
-    /// The fewest tasks [default: of the component, else 0]
+    /// The fewest tasks [default: of the component]
     #[arg(long, value_name = "TASKS", help_heading = "Policy")]
     min: Option<u32>,
-    /// The most tasks [default: of the component, else 20]
+    /// The most tasks [default: of the component]
     #[arg(long, value_name = "TASKS", help_heading = "Policy")]
     max: Option<u32>,
     /// After scaling out only a larger number is obeyed for so long, until the new tasks are in the metrics [default: 180s]
@@ -107,7 +107,8 @@ pub struct Args {
     /// What takes tasks away
     #[arg(long, value_enum, default_value_t = ScaleIn::Steps, value_name = "WAY", help_heading = "Policy")]
     scale_in: ScaleIn,
-    /// Messages a running task, waiting and at work, below which a quarter is taken away [default: half of the target]
+    /// Messages a running task, waiting and at work, below which a quarter is taken away
+    /// [default: 1, or half of the target if that is fewer]
     #[arg(long, value_name = "MESSAGES", value_parser = positive, help_heading = "Policy")]
     surplus: Option<f64>,
     /// From a minute to the alarm that sees its metrics
@@ -137,20 +138,20 @@ pub struct Args {
     /// How long a task that is told to stop may finish what it began
     #[arg(long, value_name = "DURATION", default_value = "110s", value_parser = parse_duration, help_heading = "Tasks")]
     drain_timeout: Duration,
-    /// The part of the tasks on Fargate Spot, from 0 to 1 [default: of the component, else 0]
+    /// The part of the tasks on Fargate Spot, from 0 to 1 [default: of the component]
     #[arg(long, value_name = "PART", value_parser = share, help_heading = "Tasks")]
     spot_share: Option<f64>,
     /// How often AWS takes one Spot task back, on average in an hour; AWS publishes none
     #[arg(long, value_name = "N", default_value_t = 0.05, value_parser = interruptions, help_heading = "Tasks")]
     interruptions_per_hour: f64,
 
-    /// Virtual processors of a task [default: of the component, else the fewest that Fargate has with its memory]
+    /// Virtual processors of a task [default: of the component]
     #[arg(long, value_name = "VCPU", help_heading = "Price")]
     cpu: Option<f64>,
     /// Memory of a task, as 4GiB [default: of the component]
     #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Price")]
     memory: Option<f64>,
-    /// Of its processors [default: of the component, else x86_64]
+    /// Of its processors [default: of the component]
     #[arg(long, value_enum, value_name = "ARCHITECTURE", help_heading = "Price")]
     architecture: Option<Architecture>,
     /// How many runs are in flight: one, or a hundred, of which ten messages share a request

@@ -17,10 +17,6 @@ use crate::scaling::trace::Trace;
 use crate::scaling::{DAY, Micros, micros};
 use crate::sizing::{Sizing, check_task};
 
-/// How long a message may wait where nobody says it.
-const ACCEPTABLE_LATENCY: Duration = Duration::from_secs(60);
-/// The most tasks where nobody says it.
-const MOST_TASKS: u32 = 20;
 /// The longest simulation.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// Requests of S3 that write and read in one execution, in the mean: the eight of a run of the flights example were
@@ -42,13 +38,9 @@ impl Plan {
     pub(super) fn of(args: &Args) -> Result<Self, Failure> {
         let usage = Failure::Usage;
         let sizing = Sizing::of(&args.component, args.class).map_err(usage)?;
-        let durations = match (&args.durations, sizing.stage_seconds) {
-            (Some(source), _) => Durations::load(source, &args.component),
-            (None, Some(seconds)) => format!("exp:{seconds}s").parse(),
-            (None, None) => Err(format!(
-                "how long does {} take? Say --durations; deploy/components.toml has no stage_seconds for it",
-                args.component
-            )),
+        let durations = match &args.durations {
+            Some(source) => Durations::load(source, &args.component),
+            None => format!("exp:{}s", sizing.stage_seconds).parse(),
         }
         .map_err(usage)?;
         let arrivals = Arrivals::load(&args.arrivals, &args.component).map_err(usage)?;
@@ -87,17 +79,14 @@ impl Plan {
 
 fn setting(args: &Args, sizing: &Sizing, durations: &Durations) -> Setting {
     let acceptable = args.acceptable_latency.map(|d| d.as_secs_f64());
-    let acceptable = acceptable
-        .or(sizing.acceptable_latency_seconds)
-        .unwrap_or(ACCEPTABLE_LATENCY.as_secs_f64());
+    let acceptable = acceptable.unwrap_or(sizing.acceptable_latency_seconds);
     let natural = acceptable * f64::from(args.permits) / durations.mean_seconds().max(1e-6);
-    let (min, max) = (args.min.or(sizing.min), args.max.or(sizing.max));
-    let min = min.unwrap_or(0);
+    let min = args.min.unwrap_or(sizing.min);
     let usual = Policy::default();
     Setting {
         policy: Policy {
             min,
-            max: max.unwrap_or(MOST_TASKS.max(min)),
+            max: args.max.unwrap_or(sizing.max.max(min)),
             target: args.target.unwrap_or(natural),
             scale_in: args.scale_in,
             surplus: args.surplus,
@@ -113,7 +102,7 @@ fn setting(args: &Args, sizing: &Sizing, durations: &Durations) -> Setting {
             start: args.task_start.clone(),
             is_protected: !args.unprotected,
             drain: micros(args.drain_timeout),
-            spot_share: args.spot_share.or(sizing.spot_share).unwrap_or(0.0),
+            spot_share: args.spot_share.unwrap_or(sizing.spot_share),
             interruptions_per_hour: args.interruptions_per_hour,
             ..TaskKind::default()
         },
@@ -121,19 +110,15 @@ fn setting(args: &Args, sizing: &Sizing, durations: &Durations) -> Setting {
 }
 
 fn bill(args: &Args, sizing: &Sizing) -> Result<Bill, Failure> {
-    let sizing = Sizing {
-        memory_gb: args.memory.unwrap_or(sizing.memory_gb),
-        vcpu: args.cpu.or(sizing.vcpu),
-        ..sizing.clone()
-    };
-    let vcpu = sizing.vcpu_or_least();
-    check_task(vcpu, sizing.memory_gb).map_err(Failure::Usage)?;
+    let memory_gb = args.memory.unwrap_or(sizing.memory_gb);
+    let vcpu = args.cpu.unwrap_or(sizing.vcpu);
+    check_task(vcpu, memory_gb).map_err(Failure::Usage)?;
     let (puts, gets) = OBJECTS;
     Ok(Bill {
         prices: Prices::load(args.prices.as_deref())?,
-        architecture: args.architecture.or(sizing.architecture).unwrap_or_default(),
+        architecture: args.architecture.unwrap_or(sizing.architecture),
         vcpu,
-        memory_gb: sizing.memory_gb,
+        memory_gb,
         requests: StepRequests::linear(args.traffic, TYPICAL_ITEM_BYTES, puts, gets),
     })
 }

@@ -57,6 +57,7 @@ fn during_the_cooldown_only_more_is_obeyed() {
 fn a_surplus_goes_by_quarters_and_an_empty_queue_takes_the_rest() {
     let policy = Policy {
         target: 4.0,
+        surplus: Some(2.0),
         ..Policy::default()
     };
     let at = |in_flight: u32| Datapoint {
@@ -67,7 +68,7 @@ fn a_surplus_goes_by_quarters_and_an_empty_queue_takes_the_rest() {
     let mut scaler = Scaler::new(&policy, 10);
     assert!(
         wanted(&mut scaler, 1..40, at(20)).iter().all(|n| *n == 10),
-        "half of the target is at work"
+        "as many as are no surplus are at work"
     );
     let seen = wanted(&mut scaler, 40..60, at(19));
     assert_eq!(seen[..10], [[10; 9].as_slice(), &[8]].concat());
@@ -102,16 +103,21 @@ fn a_surplus_may_be_less_than_all_at_work() {
     let mut scaler = Scaler::new(&policy, 10);
     assert!(wanted(&mut scaler, 1..40, at_work(8)).iter().all(|n| *n == 10));
     assert_eq!(wanted(&mut scaler, 40..50, at_work(7)).last(), Some(&8));
-    let half = Policy {
-        surplus: None,
-        ..policy
-    };
-    let mut scaler = Scaler::new(&half, 10);
-    assert_eq!(
-        wanted(&mut scaler, 1..11, at_work(10)).last(),
-        Some(&8),
-        "half of six is more than one each"
-    );
+    // Unless told otherwise: one each, so that a fleet that is all at work is none, or half of the target.
+    for (target, least) in [(6.0, 10), (1.0, 5)] {
+        let usual = Policy {
+            target,
+            surplus: None,
+            ..policy.clone()
+        };
+        let mut scaler = Scaler::new(&usual, 10);
+        assert!(
+            wanted(&mut scaler, 1..40, at_work(least))
+                .iter()
+                .all(|n| *n == 10)
+        );
+        assert_eq!(wanted(&mut scaler, 40..50, at_work(least - 1)).last(), Some(&8));
+    }
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn without_protection_long_work_is_cut_off() {
         min: 1,
         max: 10,
         target: 4.0,
+        surplus: Some(2.0),
         ..Policy::default()
     };
     let work = 60 * MINUTE;
