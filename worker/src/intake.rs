@@ -67,7 +67,8 @@ pub async fn consume(worker: Arc<Worker>) {
                     pool::leave(&worker);
                 }
                 for delivery in deliveries {
-                    if worker.drain.is_working() {
+                    // Whoever pauses or ends it does so in the middle of a poll, as a rule.
+                    if worker.drain.is_working() && worker.gate.is_open(&queue.stage) {
                         take(&worker, delivery).await;
                     } else {
                         answer(&worker, delivery.receipt, Answer::Release(Duration::ZERO)).await;

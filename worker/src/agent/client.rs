@@ -10,6 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use pipeline::ports::Clock;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The agent is on the same machine.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,16 +40,9 @@ pub struct Agent {
 /// What it answers: one of these.
 #[derive(Debug, Deserialize)]
 struct Answer {
-    protection: Option<Protected>,
+    protection: Option<IgnoredAny>,
     failure: Option<Failure>,
     error: Option<Refusal>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Protected {
-    #[allow(dead_code, reason = "it stands there, and says nothing new")]
-    protection_enabled: bool,
 }
 
 #[derive(Debug, Deserialize)]
