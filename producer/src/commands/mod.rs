@@ -35,7 +35,9 @@ use crate::session::Session;
 pub async fn perform(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Submit(args) => submit::perform(session, args).await,
-        Command::Watch(args) => watch::perform(session, &args.run).await,
+        Command::Watch(args) => {
+            watch::perform(session, &args.run, args.made_within.unwrap_or_default()).await
+        }
         Command::List(args) => list::perform(session, args).await,
         Command::Show(args) => show::perform(session, args).await,
         Command::Logs(args) => logs::perform(session, args).await,

@@ -144,7 +144,7 @@ pub(super) async fn perform(session: &Session, mut args: Args) -> Result<Exit, F
         return Err(Failure::Conflict(lines.collect::<Vec<_>>().join("\n")));
     }
     match views.first() {
-        Some(view) if args.watch => watch::perform(session, &view.run).await,
+        Some(view) if args.watch => watch::perform(session, &view.run, std::time::Duration::ZERO).await,
         _ => Ok(Exit::Done),
     }
 }

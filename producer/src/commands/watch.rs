@@ -6,6 +6,7 @@ use pipeline::{RunId, RunItem};
 
 use crate::commands::results::{self, results_of};
 use crate::commands::show::{branches_of, surroundings};
+use crate::dates::parse_duration;
 use crate::exit::{Exit, Failure};
 use crate::render::{complain, printable};
 use crate::session::Session;
@@ -21,6 +22,7 @@ use crate::watching::{Bars, changes};
 Examples:
   producer watch nightly-2026-11-23
   producer watch nightly-2026-11-23 && echo it succeeded
+  producer watch order-4711 --made-within 1m
   producer watch nightly-2026-11-23 --json | jq -r .state
 
 JSON: one line per change, {at, run, status, step, state, attempt, branches, message}; step, state, attempt \
@@ -30,15 +32,22 @@ pub struct Args {
     /// The run's id
     #[arg(value_name = "RUN")]
     pub run: RunId,
+    /// Wait so long for the run to be made: after a message was posted to the intake, that takes a moment
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub made_within: Option<Duration>,
 }
 
 /// How often the run is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How often one looks whether the run is there.
+const LOOK_WHETHER_MADE: Duration = Duration::from_millis(500);
+
 /// How often one asks why it waits, in looks: that costs several requests.
 const ASK_EVERY: u32 = 10;
 
-pub(super) async fn perform(session: &Session, run: &RunId) -> Result<Exit, Failure> {
+/// Follows a run that is there, or is made within that time.
+pub(super) async fn perform(session: &Session, run: &RunId, made_within: Duration) -> Result<Exit, Failure> {
     let watched = tokio::select! {
         biased;
         signal = tokio::signal::ctrl_c() => {
@@ -46,7 +55,7 @@ pub(super) async fn perform(session: &Session, run: &RunId) -> Result<Exit, Fail
             complain(&format!("stopped watching; run {run} goes on (`producer cancel {run}` ends it)"));
             return Ok(Exit::Interrupted);
         }
-        watched = Box::pin(follow(session, run)) => watched,
+        watched = Box::pin(follow(session, run, made_within)) => watched,
     };
     match watched {
         // Zero would say that the run succeeded.
@@ -55,8 +64,21 @@ pub(super) async fn perform(session: &Session, run: &RunId) -> Result<Exit, Fail
     }
 }
 
-async fn follow(session: &Session, id: &RunId) -> Result<Exit, Failure> {
-    let mut run = session.run(id).await?;
+/// The run, as soon as it is made.
+async fn made(session: &Session, id: &RunId, within: Duration) -> Result<RunItem, Failure> {
+    let clock = &session.host.clock;
+    let end = clock.monotonic().saturating_add(within);
+    loop {
+        match session.backend.runs.load(id).await? {
+            Some(run) => return Ok(run),
+            None if clock.monotonic() >= end => return session.run(id).await,
+            None => clock.sleep(LOOK_WHETHER_MADE).await,
+        }
+    }
+}
+
+async fn follow(session: &Session, id: &RunId, made_within: Duration) -> Result<Exit, Failure> {
+    let mut run = made(session, id, made_within).await?;
     let bars = session.output.is_live().then(|| Bars::new(&run));
     let mut seen: Option<RunItem> = None;
     let mut stuck = Vec::new();

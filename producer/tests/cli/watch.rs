@@ -60,6 +60,21 @@ fn the_exit_code_says_how_the_run_ended() {
     assert_eq!(submitted.code, 7, "{}", submitted.err);
 }
 
+/// A message to the intake was posted, and nobody has made the run of it yet.
+#[test]
+fn a_run_that_is_not_there_yet_is_waited_for() {
+    let place = Place::new();
+    place.submit("another");
+    let never = place.run(&["watch", "r", "--made-within", "1s"]);
+    assert_eq!(never.code, place.run(&["show", "r"]).code, "{}", never.err);
+    assert!(never.err.contains("there is no run r"), "{}", never.err);
+    let mut child = place.start(&["watch", "r", "--made-within", "5m"]);
+    place.submit("r");
+    let _out = until(&mut child, "run r");
+    place.ok(&["cancel", "r"]);
+    assert_eq!(child.wait().expect("ends").code(), Some(7));
+}
+
 #[test]
 fn changes_come_while_they_happen() {
     let place = Place::new();
