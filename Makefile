@@ -110,6 +110,12 @@ parity: ready ## Compare with scikit-learn, SHAP, XGBoost and LightGBM (PROFILE=
 # Containers are tried with what is deployed, unless another profile is asked for; the profile dev is sooner built.
 CONTAINED := $(if $(filter file,$(origin PROFILE)),release,$(PROFILE))
 
+.PHONY: memory-table
+memory-table: ready ## Measure what stages take of memory beside what they are estimated to take (ARGS="--only flights")
+	cargo build --profile $(PROFILE) --locked $(if $(filter dev,$(PROFILE)),--workspace --all-targets,-p worker -p producer -p e2e --bins)
+	binaries=$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(PROFILE)); \
+		python3 tests/scripts/memory_table.py --worker "$$binaries/worker" --producer "$$binaries/producer" $(ARGS)
+
 .PHONY: compose-test
 compose-test: ready ## Run the fleet in containers, kill a worker, scale (needs Docker; PROFILE=dev: sooner built)
 	cargo build --profile $(CONTAINED) --locked $(if $(filter dev,$(CONTAINED)),--workspace --all-targets,-p worker -p producer -p e2e --bins)

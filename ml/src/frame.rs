@@ -60,6 +60,59 @@ pub fn write(path: &Path, frame: &mut DataFrame) -> Result<(), FrameError> {
     Ok(())
 }
 
+/// How large a table is once it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows.
+    pub rows: u64,
+    /// Columns.
+    pub columns: usize,
+    /// Memory of its columns in bytes: rows times the width of their types, and for text what the file has of it, which
+    /// is each text once where it repeats.
+    pub decoded_bytes: u64,
+}
+
+/// How large the table of a Parquet file is, from its footer alone.
+pub fn shape(path: &Path) -> Result<Shape, FrameError> {
+    let failed = |e: &dyn std::fmt::Display| FrameError::new("cannot read", path, e);
+    let file = File::open(path).map_err(|e| failed(&e))?;
+    let mut reader = ParquetReader::new(file);
+    let metadata = reader.get_metadata().map_err(|e| failed(&e))?.clone();
+    let schema = reader.schema().map_err(|e| failed(&e))?;
+    let rows = metadata.num_rows as u64;
+    let is_flat = metadata
+        .row_groups
+        .iter()
+        .all(|group| group.parquet_columns().len() == schema.len());
+    let stored = |at: usize| -> u64 {
+        let chunks = metadata.row_groups.iter().filter(|_| is_flat);
+        chunks
+            .filter_map(|group| group.parquet_columns().get(at))
+            .map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0))
+            .sum()
+    };
+    let decoded_bytes = schema
+        .iter_values()
+        .enumerate()
+        .map(
+            |(at, field)| match DataType::from_arrow_field(field).to_physical() {
+                DataType::Boolean => rows.div_ceil(8),
+                DataType::Int8 | DataType::UInt8 => rows,
+                DataType::Int16 | DataType::UInt16 => 2 * rows,
+                DataType::Int32 | DataType::UInt32 | DataType::Float32 => 4 * rows,
+                // A view of each value, beside the texts themselves.
+                DataType::String | DataType::Binary => 16 * rows + stored(at),
+                _ => 8 * rows,
+            },
+        )
+        .fold(0, u64::saturating_add);
+    Ok(Shape {
+        rows,
+        columns: schema.len(),
+        decoded_bytes,
+    })
+}
+
 /// Reads a small file of JSON.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, FrameError> {
     let failed = |e: &dyn std::fmt::Display| FrameError::new("cannot read", path, e);
@@ -95,6 +148,10 @@ mod tests {
         assert!(read(&one, None).expect("reads").equals_missing(&frame));
         let only = read(&one, Some(&["t".to_owned()])).expect("reads");
         assert_eq!(only.get_column_names(), ["t"]);
+        // 2 × 3 numbers of 8 bytes; texts have a view of 16 bytes each, and what the file has of them.
+        let shape = shape(&one).expect("reads");
+        assert_eq!((shape.rows, shape.columns), (3, 2));
+        assert!((72 + 2..400).contains(&shape.decoded_bytes), "{shape:?}");
         let missing = read(&folder.path().join("three"), None)
             .expect_err("is not there")
             .to_string();

@@ -1,4 +1,6 @@
 //! Immutable, digested bytes that a stage wrote, and the lists of them that commits carry.
+//!
+//! What is stored may hold fields of a later version, which are not looked at: see [`crate::item`].
 
 use std::fmt;
 
@@ -12,7 +14,6 @@ pub const MAX_ARTIFACTS: usize = 64;
 
 /// Whose bytes these are: one attempt of one step, or of one branch of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Origin {
     /// The run that wrote them, which after a resume or a cache hit is another run than the one that reads them.
     pub run: RunId,
@@ -64,7 +65,6 @@ impl fmt::Display for ArtifactKey {
 
 /// One artifact of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Artifact {
     /// Its name within the attempt.
     pub name: ArtifactName,
@@ -72,6 +72,20 @@ pub struct Artifact {
     pub sha256: Sha256Digest,
     /// Of the whole content.
     pub size_bytes: u64,
+    /// How large it is as a table, if it is one: what the memory of a stage that reads it is estimated from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableShape>,
+}
+
+/// How large a table is once it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct TableShape {
+    /// Rows.
+    pub rows: u64,
+    /// Columns.
+    pub columns: u32,
+    /// Memory of all its columns: of their types' widths, and of the distinct texts of columns of text.
+    pub decoded_bytes: u64,
 }
 
 /// A key together with what must be found there.
@@ -87,7 +101,6 @@ pub struct ArtifactRef {
 
 /// What an attempt wrote, as its commit records it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Whose artifacts they are.
     pub origin: Origin,
@@ -97,12 +110,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// What is said of the artifact of that name.
+    pub fn entry(&self, name: &ArtifactName) -> Option<&Artifact> {
+        self.artifacts.iter().find(|a| a.name == *name)
+    }
+
     /// The artifact of that name, ready to be fetched.
     pub fn get(&self, name: &ArtifactName) -> Option<ArtifactRef> {
-        self.artifacts
-            .iter()
-            .find(|a| a.name == *name)
-            .map(|a| self.reference(a))
+        self.entry(name).map(|a| self.reference(a))
     }
 
     /// All artifacts, ready to be fetched.

@@ -2,7 +2,9 @@
 
 use crate::artifact::Manifest;
 use crate::id::{Nonce, StepName};
-use crate::item::{Fault, FaultClass, Item, Measured, MemoryClass, RunStatus, Slot, StepItem, StepState};
+use crate::item::{
+    Demand, Fault, FaultClass, Item, Measured, MemoryClass, RunStatus, Slot, StepItem, StepState,
+};
 use crate::registry::Registered;
 use crate::time::Timestamp;
 
@@ -87,6 +89,8 @@ pub enum Change {
         at: Timestamp,
         /// In which class's queue.
         class: MemoryClass,
+        /// What it is estimated to take, if that can be.
+        demand: Option<Demand>,
         /// How many branches, if its predecessor decided that.
         branches: Option<u32>,
     },
@@ -212,11 +216,13 @@ impl Change {
                 step,
                 at,
                 class,
+                demand,
                 branches,
             } => {
                 if let Some(work) = item.slot_mut(&Slot::Step(step.clone())) {
                     work.ready_at = Some(*at);
                     work.class = *class;
+                    work.demand.clone_from(demand);
                     if branches.is_some() {
                         work.branches = *branches;
                     }

@@ -12,7 +12,6 @@ pub const MAX_MESSAGE_BYTES: usize = 1024;
 /// A claim charges `crash`; every outcome that a worker lives to record gives the crash back and charges its own
 /// class. So a death that nobody could record is charged too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Deaths of the worker or its child without a known cause.
     pub crash: u32,
@@ -62,7 +61,6 @@ impl FaultClass {
 
 /// What went wrong last in a step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Its class.
     pub class: FaultClass,
@@ -87,9 +85,14 @@ impl Fault {
 }
 
 /// `message` cut to [`MAX_MESSAGE_BYTES`] at a character's end, with a mark that it was cut.
-pub fn clip(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE_BYTES {
-        let mut end = MAX_MESSAGE_BYTES - '…'.len_utf8();
+pub fn clip(message: String) -> String {
+    clip_to(message, MAX_MESSAGE_BYTES)
+}
+
+/// Cuts a text to at most so many bytes, with an ellipsis where it was cut.
+pub fn clip_to(mut message: String, most_bytes: usize) -> String {
+    if message.len() > most_bytes {
+        let mut end = most_bytes.saturating_sub('…'.len_utf8());
         while !message.is_char_boundary(end) {
             end -= 1;
         }

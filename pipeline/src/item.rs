@@ -1,4 +1,8 @@
 //! The items that hold the truth: one per run, and one per branch of a fanned-out step.
+//!
+//! Components are deployed one at a time, so workers of two versions share a run: what is stored may hold fields of a
+//! later version, and they are not looked at. Messages and specifications are strict instead, as somebody outside wrote
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +13,8 @@ use crate::digest::Sha256Digest;
 use crate::id::{Nonce, PipelineName, RunId, StageName, StepName};
 use crate::time::Timestamp;
 
-pub use crate::fault::{Budget, Fault, FaultClass, MAX_MESSAGE_BYTES, clip};
+pub use crate::demand::{Demand, Placement};
+pub use crate::fault::{Budget, Fault, FaultClass, MAX_MESSAGE_BYTES, clip, clip_to};
 pub use crate::measured::{CacheNote, Measured};
 pub use crate::queue_name::{MemoryClass, QueueName};
 pub use crate::status::{RunStatus, StepState};
@@ -31,7 +36,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// One step of a run, or one branch of a fanned-out step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct StepItem {
     /// Which pool works on it. Fixed at birth.
     pub stage: StageName,
@@ -67,6 +71,9 @@ pub struct StepItem {
     /// In which class's queue its message is.
     #[serde(default, skip_serializing_if = "is_default")]
     pub class: MemoryClass,
+    /// What it was estimated to take when its predecessor was committed; none if there was nothing to estimate it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<Demand>,
     /// Unexplained deaths in this class.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub deaths: u32,
@@ -111,6 +118,7 @@ impl StepItem {
             lease_until: None,
             ready_at: None,
             class: MemoryClass::Standard,
+            demand: None,
             deaths: 0,
             resent: 0,
             spent: Budget::default(),
@@ -149,7 +157,6 @@ impl StepItem {
 
 /// The truth about one run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RunItem {
     /// Which run.
     pub id: RunId,
@@ -230,7 +237,6 @@ impl RunItem {
 
 /// The truth about one branch of a fanned-out step; made by its first claim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct BranchItem {
     /// Of which run.
     pub run: RunId,

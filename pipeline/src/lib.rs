@@ -11,8 +11,10 @@
 mod address;
 pub mod artifact;
 pub mod change;
+pub mod components;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod demand;
 pub mod digest;
 pub mod envelope;
 mod fault;

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// What was measured of the attempt that committed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Measured {
     /// Wall time of the stage's own work, without waiting, fetching and publishing.
     pub duration_ms: u64,

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use crate::artifact::ArtifactKey;
 use crate::id::{RunId, StepName};
-use crate::item::{Item, MemoryClass, RunItem, RunStatus};
+use crate::item::{Item, Placement, RunItem, RunStatus};
 use crate::plan::Birth;
 use crate::ports::{Backend, Created, ErrorKind, Outbound, PortError, PortResult};
 use crate::protocol::{self, Drive, Outgoing, Resumed, Sweep};
@@ -115,11 +117,34 @@ pub async fn publish_spec(backend: &Backend, spec: &Spec, file: &Path) -> PortRe
         .map(|_| ())
 }
 
-/// Sends what a run needs, closing a full fan-out first. `class` of a successor is decided here: until stages'
-/// needs are estimated, work starts in the smallest class.
-pub async fn advance(backend: &Backend, run: RunItem, drive: Drive, now: Timestamp) -> PortResult<()> {
+/// Says where a step begins that becomes ready: a process that knows stages can estimate what they take.
+#[async_trait]
+pub trait Foresight: Send + Sync {
+    /// Where `step` of `run` begins, whose predecessors are all committed in `run`.
+    async fn placement(&self, run: &RunItem, step: &StepName) -> Placement;
+}
+
+/// Knows nothing: everything begins in the smallest class, and what does not fit there is passed on by its pool.
+#[derive(Debug, Clone, Copy)]
+pub struct Unforeseen;
+
+#[async_trait]
+impl Foresight for Unforeseen {
+    async fn placement(&self, _: &RunItem, _: &StepName) -> Placement {
+        Placement::default()
+    }
+}
+
+/// Sends what a run needs, closing a full fan-out first.
+pub async fn advance(
+    backend: &Backend,
+    foresight: &dyn Foresight,
+    run: RunItem,
+    drive: Drive,
+    now: Timestamp,
+) -> PortResult<()> {
     match drive {
-        Drive::FanIn(step) => match close(backend, &run, &step, now).await? {
+        Drive::FanIn(step) => match close(backend, foresight, &run, &step, now).await? {
             Some(run) => send_next(backend, protocol::drive(&run)).await,
             None => Ok(()),
         },
@@ -130,11 +155,16 @@ pub async fn advance(backend: &Backend, run: RunItem, drive: Drive, now: Timesta
 /// Closes a fan-out; the run afterwards, or none if there is nothing to close any more.
 async fn close(
     backend: &Backend,
+    foresight: &dyn Foresight,
     run: &RunItem,
     step: &StepName,
     now: Timestamp,
 ) -> PortResult<Option<RunItem>> {
-    let Some(update) = protocol::fan_in(run, step, MemoryClass::Standard, now) else {
+    let placement = match run.successor(step) {
+        Some(next) => foresight.placement(run, next).await,
+        None => Placement::default(),
+    };
+    let Some(update) = protocol::fan_in(run, step, &placement, now) else {
         return Ok(None);
     };
     match backend.runs.apply(&update).await? {
@@ -176,23 +206,30 @@ pub async fn send(backend: &Backend, messages: Vec<Outgoing>) -> PortResult<()> 
 /// somebody closed it and died before sending what comes next, that is sent.
 pub async fn join(
     backend: &Backend,
+    foresight: &dyn Foresight,
     join: &GuardedUpdate,
     step: &StepName,
     now: Timestamp,
 ) -> PortResult<()> {
     match backend.runs.apply(join).await? {
-        Applied::Done(Item::Run(run)) => after_join(backend, *run, step, now).await,
+        Applied::Done(Item::Run(run)) => after_join(backend, foresight, *run, step, now).await,
         Applied::Done(Item::Branch(_)) | Applied::Refused(_) | Applied::AliasMoved(_) => Ok(()),
     }
 }
 
 /// What comes after a branch joined, as `run` tells that the store gave back.
-pub async fn after_join(backend: &Backend, run: RunItem, step: &StepName, now: Timestamp) -> PortResult<()> {
+pub async fn after_join(
+    backend: &Backend,
+    foresight: &dyn Foresight,
+    run: RunItem,
+    step: &StepName,
+    now: Timestamp,
+) -> PortResult<()> {
     let drive = match protocol::drive(&run) {
         Drive::FanIn(full) if full == *step => Drive::FanIn(full),
         _ => protocol::drive_after(&run, step),
     };
-    advance(backend, run, drive, now).await
+    advance(backend, foresight, run, drive, now).await
 }
 
 /// What one round of the sweeper did.
@@ -209,19 +246,30 @@ pub struct Swept {
 }
 
 /// One round of the sweeper over at most `max` runs that are due. Any number of sweepers may run.
-pub async fn sweep(backend: &Backend, now: Timestamp, max: usize) -> PortResult<Swept> {
+pub async fn sweep(
+    backend: &Backend,
+    foresight: &dyn Foresight,
+    now: Timestamp,
+    max: usize,
+) -> PortResult<Swept> {
     let mut swept = Swept::default();
     for id in backend.runs.open_runs(now, max).await? {
         // The index may lag; the item does not.
         let Some(run) = backend.runs.load(&id).await? else {
             continue;
         };
-        sweep_one(backend, &run, now, &mut swept).await?;
+        sweep_one(backend, foresight, &run, now, &mut swept).await?;
     }
     Ok(swept)
 }
 
-async fn sweep_one(backend: &Backend, run: &RunItem, now: Timestamp, swept: &mut Swept) -> PortResult<()> {
+async fn sweep_one(
+    backend: &Backend,
+    foresight: &dyn Foresight,
+    run: &RunItem,
+    now: Timestamp,
+    swept: &mut Swept,
+) -> PortResult<()> {
     let Some((step, work)) = run.frontier() else {
         return Ok(());
     };
@@ -262,7 +310,7 @@ async fn sweep_one(backend: &Backend, run: &RunItem, now: Timestamp, swept: &mut
             if let Drive::FanIn(full) = protocol::drive(&run)
                 && fan_in.as_ref() == Some(&full)
             {
-                advance(backend, *run, Drive::FanIn(full), now).await?;
+                advance(backend, foresight, *run, Drive::FanIn(full), now).await?;
             }
             swept.resent += u32::try_from(messages.len()).unwrap_or(u32::MAX);
             send(backend, messages).await?;
@@ -311,7 +359,7 @@ pub async fn resume(backend: &Backend, parent: &RunId, now: Timestamp) -> PortRe
         return match backend.runs.create(&Item::Run(Box::new(run.clone()))).await? {
             Created::New => {
                 let next = protocol::drive(&run);
-                advance(backend, run.clone(), next, now).await?;
+                advance(backend, &Unforeseen, run.clone(), next, now).await?;
                 Ok(Resumption::New(run))
             }
             Created::Exists(other) => match other.into_run() {
@@ -330,7 +378,7 @@ pub async fn resume(backend: &Backend, parent: &RunId, now: Timestamp) -> PortRe
 async fn send_first(backend: &Backend, run: &RunItem, now: Timestamp) -> PortResult<()> {
     match run.frontier() {
         Some((_, work)) if work.attempt == 0 => {
-            advance(backend, run.clone(), protocol::drive(run), now).await
+            advance(backend, &Unforeseen, run.clone(), protocol::drive(run), now).await
         }
         Some(_) | None => Ok(()),
     }

@@ -242,4 +242,38 @@ mod tests {
             serde_json::from_slice(&serde_json::to_vec(&item).expect("serialises")).expect("reads back");
         assert_eq!(back, item);
     }
+
+    /// Components are deployed one at a time: what a newer one stored is read by an older one.
+    #[test]
+    fn what_a_later_version_stored_is_read() {
+        let mut item = serde_json::json!({
+            "id": "r", "pipeline": "p", "status": "OPEN", "created_at": 1, "deadline": 2,
+            "spec": Sha256Digest::of(b""), "max": Budget::DEFAULT_MAX, "order": ["s"],
+            "steps": { "s": { "stage": "noop" } },
+        });
+        let plain: RunItem = serde_json::from_value(item.clone()).expect("this version's");
+        let origin = serde_json::json!({ "run": "r", "step": "s", "attempt": 1, "new": 1 });
+        let artifact = serde_json::json!({
+            "name": "a", "sha256": Sha256Digest::of(b""), "size_bytes": 0, "new": 1,
+            "table": { "rows": 1, "columns": 1, "decoded_bytes": 8, "new": 1 },
+        });
+        item["new"] = 1.into();
+        item["max"]["new"] = 1.into();
+        item["steps"]["s"] = serde_json::json!({
+            "stage": "noop", "new": 1,
+            "manifest": { "origin": origin, "artifacts": [artifact], "new": 1 },
+            "measured": { "duration_ms": 1, "new": 1 },
+            "demand": { "memory_bytes": 1, "scratch_bytes": 1, "reason": "", "new": 1 },
+            "fault": { "class": "memory", "message": "", "attempt": 1, "at": 1, "new": 1 },
+        });
+        let later: RunItem = serde_json::from_value(item).expect("a later version's");
+        assert_eq!(later.id, plain.id);
+        let step = later.steps.values().next().expect("there is one");
+        assert!(
+            step.manifest.is_some()
+                && step.measured.is_some()
+                && step.fault.is_some()
+                && step.demand.is_some()
+        );
+    }
 }

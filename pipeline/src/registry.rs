@@ -8,7 +8,6 @@ use crate::time::Timestamp;
 
 /// One registered version of a model. It is named by the run that made it: at most one per run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ModelVersion {
     /// Of which model.
     pub model: ModelName,
@@ -22,7 +21,6 @@ pub struct ModelVersion {
 
 /// A name that points to one version of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Alias {
     /// Of which model.
     pub model: ModelName,
@@ -95,7 +93,6 @@ impl Position {
 
 /// What a deploy step declares; the run's last commit performs it, in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Registration {
     /// Under which name.
     pub model: ModelName,
@@ -108,7 +105,6 @@ pub struct Registration {
 
 /// A move of an alias to the version that is being registered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Promotion {
     /// Which alias.
     pub alias: AliasName,
@@ -119,7 +115,6 @@ pub struct Promotion {
 
 /// What became of a registration, as the run's item tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Registered {
     /// Under which name; the version is the run's id.
     pub model: ModelName,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{ArtifactRef, Manifest};
+use crate::artifact::{ArtifactRef, Manifest, TableShape};
+use crate::demand::Demand;
 use crate::digest::Sha256Digest;
 use crate::id::{AliasName, ArtifactName, ModelName, RunId, StageName, StepName};
 use crate::registry::{ModelVersion, Registration};
@@ -29,6 +30,15 @@ pub trait Stage: Send + Sync {
     /// What it reads, chosen from the committed results of the steps before it and from what was found.
     fn reads(&self, assignment: &Assignment) -> Vec<Read>;
 
+    /// What the work takes, as far as that follows from what it is told and what it reads; none if it does not. Asked
+    /// before the work begins: when the step before is committed, which is before anything of [`Stage::needs`] is found,
+    /// and again by the pool that is to do it. It decides in which memory class a step begins, and so costs time and
+    /// never results if it is wrong.
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        let _ = assignment;
+        None
+    }
+
     /// Does the work. Every file that it leaves in [`StageContext::outputs`] is published.
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError>;
 }
@@ -40,13 +50,14 @@ pub struct Read {
     pub artifact: ArtifactRef,
     /// Under which path below [`StageContext::inputs`] the stage finds it.
     pub path: PathBuf,
+    /// How large it is as a table, if it is one.
+    pub table: Option<TableShape>,
 }
 
 impl Read {
     /// An artifact of a step that is not fanned out, found under `{step}/{name}`.
     pub fn of_step(step: &StepName, manifest: &Manifest, name: &ArtifactName) -> Option<Self> {
-        let path = Path::new(step.as_str()).join(name.as_str());
-        manifest.get(name).map(|artifact| Self { artifact, path })
+        Self::of(manifest, name, Path::new(step.as_str()).join(name.as_str()))
     }
 
     /// An artifact of a branch, found under `{step}/{ordinal}/{name}`.
@@ -59,7 +70,16 @@ impl Read {
         let path = Path::new(step.as_str())
             .join(ordinal.to_string())
             .join(name.as_str());
-        manifest.get(name).map(|artifact| Self { artifact, path })
+        Self::of(manifest, name, path)
+    }
+
+    /// An artifact of any manifest, found under that path.
+    pub fn of(manifest: &Manifest, name: &ArtifactName, path: PathBuf) -> Option<Self> {
+        Some(Self {
+            artifact: manifest.get(name)?,
+            path,
+            table: manifest.entry(name)?.table,
+        })
     }
 }
 

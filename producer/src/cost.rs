@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use pipeline::components::Architecture;
 use pipeline::item::RunItem;
 use pipeline::{MemoryClass, StageName};
 use serde::Serialize;
 
-use crate::prices::{Architecture, Prices};
+use crate::prices::Prices;
 use crate::sizing::Sizing;
 use crate::timings::Timing;
 

@@ -214,6 +214,7 @@ mod tests {
                 name: ArtifactName::new("out").expect("a name"),
                 sha256: Sha256Digest::of(content.as_bytes()),
                 size_bytes: 1,
+                table: None,
             };
             let work = run.steps.get_mut(&step).expect("a step");
             work.state = StepState::Committed;

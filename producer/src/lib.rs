@@ -7,7 +7,6 @@ pub mod backend;
 pub mod cli;
 pub mod commands;
 #[cfg(feature = "aws")]
-pub mod components;
 pub mod cost;
 pub mod dates;
 pub mod diff;

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use pipeline::components::Architecture;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
@@ -90,18 +92,16 @@ pub struct S3 {
     pub gb_month: f64,
 }
 
-/// What processors a task has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
-pub enum Architecture {
-    /// Intel and AMD.
-    #[default]
-    #[value(name = "x86_64")]
-    #[serde(rename = "x86_64", alias = "X86_64", alias = "x86-64", alias = "amd64")]
-    X86,
-    /// Graviton.
-    #[value(name = "arm64")]
-    #[serde(rename = "arm64", alias = "ARM64", alias = "aarch64")]
-    Arm,
+/// Reads `x86_64` and `arm64` on the command line.
+pub fn architecture() -> impl TypedValueParser<Value = Architecture> {
+    let known = [
+        PossibleValue::new("x86_64").help("Intel and AMD"),
+        PossibleValue::new("arm64").help("Graviton"),
+    ];
+    PossibleValuesParser::new(known).map(|name| match name.as_str() {
+        "arm64" => Architecture::Arm,
+        _ => Architecture::X86,
+    })
 }
 
 impl Prices {

@@ -1,9 +1,7 @@
 //! How large a component's tasks are, as `deploy/components.toml` says it; and what Fargate has.
 
+use pipeline::components::{self, Architecture, BUILT_IN, Components};
 use pipeline::{MemoryClass, StageName};
-
-use crate::components::{self, BUILT_IN, Components};
-use crate::prices::Architecture;
 
 /// What is said of one component in one memory class.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,13 +82,11 @@ pub fn check_task(vcpu: f64, memory_gb: f64) -> Result<(), String> {
 
 /// `4GiB`, `512MiB`.
 pub fn gigabytes(text: &str) -> Option<f64> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-    let number: f64 = number.parse().ok()?;
-    match unit.trim() {
-        "GiB" | "GB" => Some(number),
-        "MiB" | "MB" => Some(number / 1024.0),
-        _ => None,
-    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a task's memory is far below 2^53 bytes"
+    )]
+    components::memory_bytes(text).map(|bytes| bytes as f64 / f64::from(1u32 << 30))
 }
 
 #[cfg(test)]

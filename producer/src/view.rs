@@ -95,6 +95,8 @@ pub struct StepView {
     pub duration_ms: Option<u64>,
     /// Its largest resident memory.
     pub peak_memory_bytes: Option<u64>,
+    /// What it was estimated to take when it became ready, and what from.
+    pub demand: Option<pipeline::item::Demand>,
     /// True if its result came from the cache.
     pub cached: bool,
     /// What the cache said; none for a stage whose results are never cached.
@@ -164,6 +166,8 @@ pub struct ArtifactView {
     pub sha256: String,
     /// Its length.
     pub size_bytes: u64,
+    /// How large it is as a table, if it is one.
+    pub table: Option<pipeline::artifact::TableShape>,
 }
 
 /// What went wrong last.
@@ -221,6 +225,7 @@ impl StepView {
             branches: None,
             duration_ms: work.measured.as_ref().map(|m| m.duration_ms),
             peak_memory_bytes: work.measured.as_ref().and_then(|m| m.peak_memory_bytes),
+            demand: work.demand.clone(),
             cached: work.measured.as_ref().is_some_and(|m| m.cached),
             cache: work
                 .measured
@@ -238,6 +243,7 @@ impl StepView {
                     name: a.name.to_string(),
                     sha256: a.sha256.to_string(),
                     size_bytes: a.size_bytes,
+                    table: a.table,
                 })
                 .collect(),
             fault: work.fault.as_ref().map(FaultView::of),

@@ -100,6 +100,7 @@ fn a_message_that_is_deleted_behind_our_backs_is_sent_again() {
             step: StepName::new("noop").expect("a step's name"),
             at: an_hour_ago,
             class: pipeline::MemoryClass::Standard,
+            demand: None,
             branches: None,
         },
         Change::NextCheck(an_hour_ago),
@@ -225,7 +226,7 @@ fn two_hours_without_workers_cost_five_messages_a_run() {
     for minute in 0..=120 {
         let now = start.plus(std::time::Duration::from_secs(60 * minute));
         fleet
-            .block_on(operate::sweep(fleet.backend(), now, 100))
+            .block_on(operate::sweep(fleet.backend(), &operate::Unforeseen, now, 100))
             .expect("swept");
     }
     let depth = fleet.depth("noop");

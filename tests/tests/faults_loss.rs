@@ -66,6 +66,7 @@ fn age(fleet: &Fleet, run: &RunId, step: &str) {
     let ready = Change::Ready {
         at: long_ago,
         class: item.steps[&step].class,
+        demand: None,
         branches: item.steps[&step].branches,
         step,
     };

@@ -10,12 +10,14 @@ use pipeline::artifact::{Artifact, MAX_ARTIFACTS, Origin};
 use pipeline::item::{CacheNote, FaultClass, Measured};
 use pipeline::ports::{ErrorKind, PortError, Receipt};
 use pipeline::protocol::Held;
+use pipeline::spec::Weight;
 use pipeline::stage::{Assignment, Committed, Found, Outcome, Read, StageError};
 use pipeline::{ArtifactKey, ArtifactName, BranchItem, Manifest, QueueName, RunItem, StepName, StepState};
 
 use crate::cache::{self, Hit, Identity};
 use crate::child::{End, Stop};
 use crate::delivery::Claimed;
+use crate::demand;
 use crate::execute::{self, Brakes};
 use crate::found;
 use crate::lease::{Lease, Lost};
@@ -213,6 +215,9 @@ async fn work(
             identity,
         });
     }
+    if worker.children && step.params.kind().weight == Weight::Heavy {
+        demand::check_room(worker, queue, claimed.step.largest, stage, &assignment)?;
+    }
     let scratch = worker.scratch.take();
     let scratch = scratch.map_err(|e| Failure::io("cannot make a scratch folder", &e))?;
     // The dot keeps it apart from the folders of steps.
@@ -336,6 +341,7 @@ async fn publish(
     let mut artifacts = Vec::new();
     for name in written(outputs)? {
         let key = ArtifactKey::Attempt(origin.clone(), name.clone());
+        let table = stages::table_shape(&outputs.join(name.as_str()));
         let published = worker
             .backend
             .artifacts
@@ -352,6 +358,7 @@ async fn publish(
             name,
             sha256: published.sha256,
             size_bytes: published.size_bytes,
+            table,
         });
     }
     worker.moments.reach(Moment::Published, &held.work).await;

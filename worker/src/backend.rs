@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipeline::ports::{Backend, ErrorKind, Host, PortResult};
-use pipeline::{Address, WorkerId};
+use pipeline::{Address, MemoryClass, WorkerId, components};
 
 use crate::config::{Durability, Settings};
+use crate::demand::Room;
 use crate::metrics::{Metrics, metered};
 use crate::worker::Rhythm;
 
@@ -18,6 +19,8 @@ pub struct Opened {
     pub log: LogPlace,
     /// How often it is asked what.
     pub rhythm: Rhythm,
+    /// How much memory there is for the steps that come after ours.
+    pub room: Room,
 }
 
 /// Where people find what a process logged about a run.
@@ -52,6 +55,7 @@ pub async fn open(
                 backend: metered(local.backend, metrics),
                 log: LogPlace::File(log_file),
                 rhythm: Rhythm::NEAR,
+                room: Room::Here(MemoryClass::ALL.map(|class| settings.memory_limit_bytes(class))),
             })
         }
         Address::Aws {
@@ -68,10 +72,13 @@ pub async fn open(
                 observer: Some(Arc::new(Requests(Arc::clone(metrics)))),
                 ..backend_aws::Options::default()
             };
+            let components = components::read(components::BUILT_IN)
+                .expect("the list that is built in can be read; a test holds it");
             Ok(Opened {
                 backend: backend_aws::open(&options, host).await?.backend,
                 log: LogPlace::Stored,
                 rhythm: Rhythm::FAR,
+                room: Room::of(&components),
             })
         }
     }

@@ -91,7 +91,7 @@ async fn sweep(worker: &Worker) {
     if worker.gate.shut().is_some() {
         return;
     }
-    match operate::sweep(&worker.backend, worker.host.clock.now(), SWEEP_BATCH).await {
+    match operate::sweep(&worker.backend, worker, worker.host.clock.now(), SWEEP_BATCH).await {
         Ok(swept) if swept.resent + swept.joined + swept.overdue > 0 => {
             tracing::info!(
                 looked = swept.looked,

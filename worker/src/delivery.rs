@@ -243,7 +243,7 @@ async fn refused(
                 tracing::error!(run.id = %work.run, step = %work.step, "failed for good: its crash budget is spent");
                 if let Some(ordinal) = work.branch {
                     let join = protocol::join_branch(work, ordinal, StepState::Failed);
-                    operate::join(backend, &join, &work.step, now).await?;
+                    operate::join(backend, worker, &join, &work.step, now).await?;
                 }
                 return Ok(Answer::Ack);
             }
@@ -260,11 +260,11 @@ async fn drive_again(worker: &Worker, work: &Work, run: RunItem, state: StepStat
     match work.branch {
         Some(ordinal) => {
             let join = protocol::join_branch(work, ordinal, state);
-            operate::join(&worker.backend, &join, &work.step, now).await
+            operate::join(&worker.backend, worker, &join, &work.step, now).await
         }
         None => {
             let drive = protocol::drive_after(&run, &work.step);
-            operate::advance(&worker.backend, run, drive, now).await
+            operate::advance(&worker.backend, worker, run, drive, now).await
         }
     }
 }

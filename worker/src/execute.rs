@@ -65,6 +65,7 @@ pub async fn run(
         outputs: scratch.path("outputs"),
         scratch: scratch.path("tmp"),
         memory_limit_bytes: Some(worker.capacity.memory_limit_bytes(class)),
+        scratch_limit_bytes: worker.capacity.scratch_limit_bytes,
         time_limit: step.time_limit,
         // The lease is not renewed meanwhile: it was, a third of it ago at most.
         grace: GRACE.min(worker.timing.lease / 2),

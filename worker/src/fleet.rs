@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::agent::{Agent, Protection};
 use crate::background;
 use crate::config::Settings;
+use crate::demand::Room;
 use crate::drain::{Drain, Phase};
 use crate::http::{Endpoint, EndpointError, Obstacle, Readiness};
 use crate::metrics::Metrics;
@@ -57,7 +58,7 @@ pub enum StartError {
 pub fn build(
     settings: &Settings,
     id: WorkerId,
-    (backend, rhythm): (Backend, Rhythm),
+    (backend, rhythm, room): (Backend, Rhythm, Room),
     host: Host,
     metrics: Arc<Metrics>,
     logs: Option<Gathered>,
@@ -71,7 +72,7 @@ pub fn build(
     let protection = Protection::new(host.clone(), agent.map_err(StartError::Agent)?);
     Ok(Arc::new(Worker {
         id,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: settings.build.clone(),
         backend,
         host,
         readiness: Arc::new(Readiness::new()),
@@ -84,6 +85,8 @@ pub fn build(
             heavy: Arc::new(Semaphore::new(settings.heavy_permits)),
             memory: Arc::new(Semaphore::new(pool::mib(settings.memory_budget_bytes) as usize)),
             memory_limit_bytes: MemoryClass::ALL.map(|class| settings.memory_limit_bytes(class)),
+            room,
+            scratch_limit_bytes: settings.scratch_limit_bytes,
         },
         timing: Timing {
             lease: settings.lease,

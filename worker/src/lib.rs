@@ -14,6 +14,7 @@ pub mod cache;
 pub mod child;
 pub mod config;
 pub mod delivery;
+pub mod demand;
 pub mod drain;
 pub mod execute;
 pub mod fleet;

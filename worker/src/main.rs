@@ -302,7 +302,7 @@ async fn build(
         None
     };
     let gathered = telemetry::init(log, &settings.log, &opened.log).map_err(Failure::other)?;
-    let backend = (opened.backend, opened.rhythm);
+    let backend = (opened.backend, opened.rhythm, opened.room);
     fleet::build(settings, id, backend, host, metrics, gathered, progress).map_err(Failure::other)
 }
 

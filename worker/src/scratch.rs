@@ -34,6 +34,12 @@ impl ScratchRoot {
         &self.path
     }
 
+    /// How much room is left where it is.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(&self.path)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
     /// Empty folders for one attempt.
     pub fn take(&self) -> io::Result<Scratch> {
         if let Some(folder) = self.idle().pop() {

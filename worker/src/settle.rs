@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::item::{Fault, FaultClass, MAX_BRANCHES, Measured};
+use pipeline::item::{Fault, FaultClass, MAX_BRANCHES, Measured, Placement};
+use pipeline::operate::Foresight as _;
 use pipeline::ports::{PortResult, Receipt};
 use pipeline::protocol::{self, Ending, Held, Next};
 use pipeline::stage::Outcome;
 use pipeline::update::{Applied, GuardedUpdate};
-use pipeline::{Item, Manifest, MemoryClass, QueueName, RunItem, RunStatus, StepState, operate};
+use pipeline::{Item, Manifest, QueueName, RunItem, RunStatus, StepState, operate};
 
 use crate::attempt::{Ended, Failure};
 use crate::cache::{self, Identity};
@@ -96,7 +97,7 @@ impl Settling<'_> {
         measured: Measured,
         identity: Option<&Identity>,
     ) -> Settled {
-        let ending = match self.ending(&outcome) {
+        let ending = match self.ending(&outcome, &manifest).await {
             Ok(ending) => ending,
             Err(mistake) => return self.fault(Failure::new(FaultClass::Permanent, mistake)).await,
         };
@@ -126,14 +127,14 @@ impl Settling<'_> {
     }
 
     /// What an outcome means at this step's place in the plan; a mistake of the stage otherwise.
-    fn ending(&self, outcome: &Outcome) -> Result<Ending, String> {
+    async fn ending(&self, outcome: &Outcome, manifest: &Manifest) -> Result<Ending, String> {
         let work = &self.claimed.held.work;
         let run = &self.claimed.run;
         let next = run.successor(&work.step).and_then(|name| run.steps.get(name));
         let asks_for_number = next.is_some_and(|next| next.is_fanned() && next.branches.is_none());
-        let class = MemoryClass::Standard;
         match (outcome, work.branch) {
-            (Outcome::Advance, Some(_)) => Ok(Ending::Advance(class)),
+            // A branch's ending is not looked at: whoever closes the fan-out places what comes next.
+            (Outcome::Advance, Some(_)) => Ok(Ending::Advance(Placement::default())),
             (Outcome::Halt { reason }, Some(_)) => Err(format!("a branch cannot halt its run: {reason}")),
             (Outcome::FanOut { .. } | Outcome::Register(_), Some(_)) => {
                 Err("a branch can neither fan out nor register".into())
@@ -141,7 +142,7 @@ impl Settling<'_> {
             (Outcome::Advance, None) if asks_for_number => {
                 Err("the next step is fanned out, and the stage did not say into how many branches".into())
             }
-            (Outcome::Advance, None) => Ok(Ending::Advance(class)),
+            (Outcome::Advance, None) => Ok(Ending::Advance(self.placement(manifest, None).await)),
             (Outcome::FanOut { branches }, None) => {
                 let least = next.and_then(|next| next.min_succeeded).unwrap_or(1).max(1);
                 if !asks_for_number {
@@ -154,7 +155,8 @@ impl Settling<'_> {
                         "the stage fans out into {branches} branches: {least} to {MAX_BRANCHES} are possible here"
                     ))
                 } else {
-                    Ok(Ending::FanOut(class, *branches))
+                    let placement = self.placement(manifest, Some(*branches)).await;
+                    Ok(Ending::FanOut(placement, *branches))
                 }
             }
             (Outcome::Halt { reason }, None) => Ok(Ending::Halt(reason.clone())),
@@ -163,6 +165,22 @@ impl Settling<'_> {
             }
             (Outcome::Register(_), None) => Err("only the last step can register a model".into()),
         }
+    }
+
+    /// Where the next step begins, once this one is committed with that manifest.
+    async fn placement(&self, manifest: &Manifest, branches: Option<u32>) -> Placement {
+        let step = &self.claimed.held.work.step;
+        let Some(next) = self.claimed.run.successor(step).cloned() else {
+            return Placement::default();
+        };
+        let mut run = self.claimed.run.clone();
+        if let Some(own) = run.steps.get_mut(step) {
+            own.manifest = Some(manifest.clone());
+        }
+        if let (Some(n), Some(next)) = (branches, run.steps.get_mut(&next)) {
+            next.branches = Some(n);
+        }
+        self.worker.placement(&run, &next).await
     }
 
     /// The committed item; none if the right to commit was lost.
@@ -224,7 +242,7 @@ impl Settling<'_> {
                     log_end(&run);
                 }
                 let drive = protocol::drive_after(&run, &work.step);
-                operate::advance(&worker.backend, *run, drive, worker.host.clock.now()).await?;
+                operate::advance(&worker.backend, &**worker, *run, drive, worker.host.clock.now()).await?;
             }
             Item::Branch(branch) => self.join(branch.ordinal, StepState::Committed).await?,
         }
@@ -239,7 +257,14 @@ impl Settling<'_> {
             return Ok(());
         };
         worker.moments.reach(Moment::Joined, work).await;
-        operate::after_join(&worker.backend, *run, &work.step, worker.host.clock.now()).await
+        operate::after_join(
+            &worker.backend,
+            &**worker,
+            *run,
+            &work.step,
+            worker.host.clock.now(),
+        )
+        .await
     }
 
     async fn fault(&self, failure: Failure) -> Settled {

@@ -11,6 +11,7 @@ use pipeline::{MemoryClass, Nonce, Sha256Digest, Spec, WorkerId};
 use tokio::sync::{Semaphore, watch};
 
 use crate::agent::Protection;
+use crate::demand::Room;
 use crate::drain::Drain;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
@@ -125,6 +126,10 @@ pub struct Capacity {
     pub memory: Arc<Semaphore>,
     /// How much one heavy attempt may have, by class.
     pub memory_limit_bytes: [u64; MemoryClass::ALL.len()],
+    /// How much one heavy attempt has in the pools that the next steps go to.
+    pub room: Room,
+    /// How much scratch space one heavy attempt may take, if that is limited.
+    pub scratch_limit_bytes: Option<u64>,
 }
 
 impl Capacity {

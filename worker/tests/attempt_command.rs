@@ -62,6 +62,7 @@ fn pool(folder: &Path) {
             outputs: folder.into(),
             scratch: folder.into(),
             memory_limit_bytes: None,
+            scratch_limit_bytes: None,
             time_limit: None,
             grace: Duration::from_secs(600),
         };

@@ -57,6 +57,7 @@ impl World {
             name,
             sha256: stored.sha256,
             size_bytes: stored.size_bytes,
+            table: None,
         }];
         Manifest { origin, artifacts }
     }

@@ -39,6 +39,7 @@ fn request(stage: &str, params: &str, attempt: u32) -> (ChildRequest, TempDir) {
         outputs: place("outputs"),
         scratch: place("tmp"),
         memory_limit_bytes: None,
+        scratch_limit_bytes: None,
         time_limit: None,
         grace: Duration::from_secs(60),
     };
@@ -122,6 +123,22 @@ async fn what_takes_too_much_memory_dies_of_memory() {
     );
     let peak = ended.peak_memory_bytes.expect("known");
     assert!(peak < 160 * MIB, "it came to {peak} bytes");
+}
+
+#[tokio::test]
+async fn what_takes_too_much_scratch_space_is_stopped_for_it() {
+    let (mut request, _folder) = request("sleep", "{ ms = 60000 }", 1);
+    std::fs::create_dir(request.inputs.join("step")).expect("makes a folder");
+    std::fs::write(request.inputs.join("step").join("file"), vec![0; 3_000_000]).expect("writes");
+    request.scratch_limit_bytes = Some(2_000_000);
+    let ended = run(request).await;
+    let End::Failed(StageError::Permanent(why)) = ended.end else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(
+        why,
+        "it took 2929KiB of scratch space, and may take 1953KiB (scratch_limit)"
+    );
 }
 
 /// The limit is below what any process has, and far from what it may not allocate: only looking can find it.

@@ -156,6 +156,7 @@ async fn deployed() -> TempDir {
         outputs: place("outputs"),
         scratch: place("tmp"),
         memory_limit_bytes: None,
+        scratch_limit_bytes: None,
         time_limit: None,
         grace: Duration::from_secs(60),
     };

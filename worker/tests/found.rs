@@ -9,6 +9,7 @@ use pipeline::spec::{Overrides, load};
 use pipeline::stage::{Assignment, Found, ModelNeed, Needs, Outcome, Read, Stage, StageContext, StageError};
 use pipeline::{RunId, Sha256Digest, StageName, StepName, WorkerId};
 use worker::config::{Layer, Machine, Mode, resolve};
+use worker::demand::Room;
 use worker::found;
 use worker::worker::{Rhythm, Worker};
 use worker::{fleet, host};
@@ -72,7 +73,7 @@ fn worker(folder: &Path) -> Arc<Worker> {
     };
     let local = backend_local::open(&folder.join("fleet"), &options, &host).expect("opens");
     let id = WorkerId::new("w").expect("valid");
-    let backend = (local.backend, Rhythm::NEAR);
+    let backend = (local.backend, Rhythm::NEAR, Room::Here([u64::MAX; 3]));
     fleet::build(&settings, id, backend, host, Arc::default(), None, None).expect("builds")
 }
 

@@ -83,6 +83,7 @@ fn request(program: &Path, folder: &Path) -> ChildRequest {
         outputs: folder.into(),
         scratch: folder.into(),
         memory_limit_bytes: None,
+        scratch_limit_bytes: None,
         time_limit: Some(Duration::from_secs(60)),
         grace: Duration::from_secs(60),
     }

@@ -57,6 +57,7 @@ pub(super) fn manifest(run: &RunId) -> Manifest {
             name: ArtifactName::new("model.bin").expect("a valid name"),
             sha256: Sha256Digest::of(b"model"),
             size_bytes: 5,
+            table: None,
         }],
     }
 }

@@ -21,7 +21,7 @@ use crate::digest::Sha256Digest;
 use crate::guard::Guard;
 use crate::id::{ModelName, Nonce, PipelineName, RunId, StageName, StepName};
 use crate::item::{
-    BranchItem, Budget, CacheNote, Fault, FaultClass, Item, ItemKey, Measured, MemoryClass, RunItem,
+    BranchItem, Budget, CacheNote, Demand, Fault, FaultClass, Item, ItemKey, Measured, MemoryClass, RunItem,
     RunStatus, Slot, StepItem, StepState,
 };
 use crate::registry::Registered;
@@ -123,6 +123,14 @@ fn nonce() -> impl Strategy<Value = Nonce> {
 
 fn class() -> impl Strategy<Value = MemoryClass> {
     select(MemoryClass::ALL.to_vec())
+}
+
+fn demand() -> impl Strategy<Value = Demand> {
+    (0..1u64 << 40, 0..9u64, "[a-z ]{0,9}").prop_map(|(memory_bytes, scratch_bytes, reason)| Demand {
+        memory_bytes,
+        scratch_bytes,
+        reason,
+    })
 }
 
 fn stage() -> impl Strategy<Value = StageName> {

@@ -3,9 +3,10 @@
 use crate::artifact::Manifest;
 use crate::change::{Change, Charge};
 use crate::guard::Guard;
-use crate::id::Nonce;
+use crate::id::{Nonce, StepName};
 use crate::item::{
-    Budget, Fault, FaultClass, Item, Measured, MemoryClass, RunItem, RunStatus, Slot, StepItem, StepState,
+    Budget, Fault, FaultClass, Item, Measured, MemoryClass, Placement, RunItem, RunStatus, Slot, StepItem,
+    StepState,
 };
 use crate::protocol::Work;
 use crate::registry::{ModelVersion, Registered, Registration};
@@ -59,10 +60,10 @@ pub fn renew(held: &Held, lease_until: Timestamp) -> GuardedUpdate {
 /// How an attempt that has a result ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// On to the next step, whose message goes to this class's queue.
-    Advance(MemoryClass),
-    /// On to the next step, in this many branches.
-    FanOut(MemoryClass, u32),
+    /// On to the next step, which begins there.
+    Advance(Placement),
+    /// On to the next step, which begins there in this many branches.
+    FanOut(Placement, u32),
     /// The data said no: the run ends here, as designed.
     Halt(String),
     /// The last step, which declares a model's version.
@@ -98,21 +99,11 @@ pub fn commit(
                 .changes
                 .push(end(RunStatus::Halted, Some(crate::item::clip(reason.clone()))));
         }
-        (Ending::Advance(class), Some(next)) => {
-            update.changes.push(Change::Ready {
-                step: next.clone(),
-                at: now,
-                class: *class,
-                branches: None,
-            });
+        (Ending::Advance(placement), Some(next)) => {
+            update.changes.push(ready(next, placement, None, now));
         }
-        (Ending::FanOut(class, n), Some(next)) => {
-            update.changes.push(Change::Ready {
-                step: next.clone(),
-                at: now,
-                class: *class,
-                branches: Some(*n),
-            });
+        (Ending::FanOut(placement, n), Some(next)) => {
+            update.changes.push(ready(next, placement, Some(*n), now));
         }
         (Ending::Register(registration), _) => {
             update.changes.push(end(RunStatus::Succeeded, None));
@@ -137,6 +128,17 @@ pub fn commit(
         }
     }
     update
+}
+
+/// Step `next` can be worked on from `now` on.
+pub(super) fn ready(next: &StepName, placement: &Placement, branches: Option<u32>, now: Timestamp) -> Change {
+    Change::Ready {
+        step: next.clone(),
+        at: now,
+        class: placement.class,
+        demand: placement.demand.clone(),
+        branches,
+    }
 }
 
 /// The registration to commit with instead when the champion moved meanwhile: registered, not promoted.

@@ -4,8 +4,11 @@ use crate::change::Change;
 use crate::envelope::{Envelope, Hint};
 use crate::guard::Guard;
 use crate::id::StepName;
-use crate::item::{Fault, FaultClass, MemoryClass, QueueName, RunItem, RunStatus, Slot, StepItem, StepState};
+use crate::item::{
+    Fault, FaultClass, MemoryClass, Placement, QueueName, RunItem, RunStatus, Slot, StepItem, StepState,
+};
 use crate::protocol::Work;
+use crate::protocol::attempt::ready;
 use crate::time::Timestamp;
 use crate::update::GuardedUpdate;
 
@@ -97,9 +100,14 @@ pub fn join_branch(work: &Work, ordinal: u32, state: StepState) -> GuardedUpdate
     GuardedUpdate::run(&work.run, vec![Guard::RunOpen], vec![change])
 }
 
-/// Closes a fanned-out step whose branches are all settled: it is committed and its successor ready, in that class;
+/// Closes a fanned-out step whose branches are all settled: it is committed and its successor ready, in that place;
 /// or, when too few branches succeeded, the run fails.
-pub fn fan_in(run: &RunItem, step: &StepName, class: MemoryClass, now: Timestamp) -> Option<GuardedUpdate> {
+pub fn fan_in(
+    run: &RunItem,
+    step: &StepName,
+    placement: &Placement,
+    now: Timestamp,
+) -> Option<GuardedUpdate> {
     let work = run.steps.get(step)?;
     let (n, want) = (work.branches?, work.min_succeeded?);
     let lost = run.lost_count(step);
@@ -117,12 +125,7 @@ pub fn fan_in(run: &RunItem, step: &StepName, class: MemoryClass, now: Timestamp
                 step: step.clone(),
                 now,
             },
-            Change::Ready {
-                step: next,
-                at: now,
-                class,
-                branches: None,
-            },
+            ready(&next, placement, None, now),
         ]
     } else {
         guards.push(Guard::TooFewSucceeded(step.clone()));

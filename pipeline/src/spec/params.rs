@@ -228,6 +228,9 @@ pub struct Crash {
 pub struct Allocate {
     /// How much to take and touch.
     pub mib: u64,
+    /// How much it is estimated to take; nothing is estimated if this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate_mib: Option<u64>,
 }
 
 /// How `flaky` fails.

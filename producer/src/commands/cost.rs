@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pipeline::components::Architecture;
 use pipeline::{PipelineName, RunId, Timestamp};
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::commands::show::branches_of;
 use crate::cost::{Basis, Costs, Part, Traffic};
 use crate::dates::parse_time;
 use crate::exit::{Exit, Failure};
-use crate::prices::{Architecture, Prices};
+use crate::prices::{self, Prices};
 use crate::render::{Cell, Table, count, size};
 use crate::session::Session;
 use crate::timings::Timing;
@@ -54,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "PART", value_parser = share)]
     spot_share: Option<f64>,
     /// Of the tasks' processors [default: of each component, else x86_64]
-    #[arg(long, value_enum, value_name = "ARCHITECTURE")]
+    #[arg(long, value_parser = prices::architecture(), value_name = "ARCHITECTURE")]
     architecture: Option<Architecture>,
     /// For how many months artifacts are kept
     #[arg(long, value_name = "MONTHS", default_value_t = 1.0, value_parser = months)]

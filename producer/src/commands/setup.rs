@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use futures::stream::{StreamExt as _, TryStreamExt as _};
-use pipeline::Address;
 use pipeline::ports::Host;
+use pipeline::{Address, components};
 use serde::Serialize;
 
 use crate::backend::open_aws;
-use crate::components;
 use crate::exit::{Exit, Failure};
 use crate::render::{Cell, Output, Table};
 

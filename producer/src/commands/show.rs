@@ -21,7 +21,8 @@ use crate::waiting::{self, Reason, ReasonView, Surroundings, why_waits};
 /// fanned-out step sums up its branches: all attempts, the longest duration, the largest memory, all artifacts. A
 /// branch has a row of its own while it is tried and when it failed for good. STOPPED is what was RUNNING (so in the
 /// JSON) when the run ended. CACHE says whether the result is an
-/// earlier one that depended on the same, and if not, what changed since the step's latest result.
+/// earlier one that depended on the same, and if not, what changed since the step's latest result. MEMORY is the largest
+/// that the work took, of what it was estimated to take before, which decided its class.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -30,11 +31,11 @@ Examples:
   producer show nightly-2026-11-23 --json | jq '.waits'
 
 JSON: {run: {…, as in list}, steps: [{step, ordinal, stage, state, class, attempts, spent, branches, \
-duration_ms, peak_memory_bytes, cached, cache, cpu_ms, version, ready_at, started_at, lease_until, ended_at, artifacts, \
+duration_ms, peak_memory_bytes, demand, cached, cache, cpu_ms, version, ready_at, started_at, lease_until, ended_at, artifacts, \
 fault}], waits: [{kind, text}], metric, winner, candidates: [{name, kind, validation, test}], warnings: [{step, text}], \
 reports: [{step, path}]}; metric, winner and candidates are there once candidates are measured. Steps come in the plan's order, each followed by its branches, which have \
 an ordinal. spent is {crash, transient, memory}, branches {total, settled, failed}, an artifact {name, \
-sha256, size_bytes}, cache {answer, differs, text} with the answers hit, miss and off, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
+sha256, size_bytes, table: {rows, columns, decoded_bytes}}, demand {memory_bytes, scratch_bytes, reason}, cache {answer, differs, text} with the answers hit, miss and off, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
 backing_off, joining, paused, no_worker, queued, message_lost, larger_class, overdue, deadline.")]
 pub struct Args {
     /// The run's id
@@ -183,6 +184,20 @@ fn print(
         })
         .collect();
     section(session, "Last faults", &faults)?;
+    let placed: Vec<String> = steps
+        .iter()
+        .filter(|view| view.class != pipeline::MemoryClass::Standard.as_str())
+        .filter_map(|view| Some((view, view.demand.as_ref()?)))
+        .map(|(view, demand)| {
+            let (label, class) = (view.label(), view.class);
+            format!(
+                "  {label}, {class}: {} by {}",
+                size(demand.memory_bytes),
+                demand.reason
+            )
+        })
+        .collect();
+    section(session, "Larger memory classes", &placed)?;
     let waits: Vec<String> = reasons
         .iter()
         .map(|reason| format!("  {}", reason.text(now)))
@@ -218,6 +233,11 @@ fn row(view: &StepView, steps: &[StepView], run: &RunItem) -> [Cell; HEADINGS.le
     let attempts: u32 = parts.iter().map(|v| v.attempts).sum();
     let took = parts.iter().filter_map(|v| v.duration_ms).max();
     let memory = parts.iter().filter_map(|v| v.peak_memory_bytes).max();
+    let memory = match (memory, &view.demand) {
+        (Some(took), Some(demand)) => Some(format!("{} of {}", size(took), size(demand.memory_bytes))),
+        (None, Some(demand)) => Some(format!("? of {}", size(demand.memory_bytes))),
+        (took, None) => took.map(size),
+    };
     let artifacts = parts.iter().flat_map(|v| &v.artifacts);
     let (n, size_bytes) = artifacts.fold((0u32, 0u64), |(n, sum), a| {
         (n + 1, sum.saturating_add(a.size_bytes))
@@ -238,7 +258,7 @@ fn row(view: &StepView, steps: &[StepView], run: &RunItem) -> [Cell; HEADINGS.le
         Cell::new(view.class),
         Cell::maybe(took.map(|ms| duration(Duration::from_millis(ms)))).right(),
         Cell::maybe(cached(&parts)),
-        Cell::maybe(memory.map(size)).right(),
+        Cell::maybe(memory).right(),
         Cell::maybe((n > 0).then(|| format!("{n}, {}", size(size_bytes)))).right(),
         Cell::maybe(view.fault.as_ref().map(|f| f.class)),
     ]

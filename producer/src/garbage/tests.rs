@@ -28,6 +28,7 @@ fn manifest(run: &str, attempt: u32) -> Manifest {
         name: ArtifactName::new("out").expect("a name"),
         sha256: Sha256Digest::of(run.as_bytes()),
         size_bytes: 1,
+        table: None,
     };
     Manifest {
         origin,

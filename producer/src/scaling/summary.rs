@@ -5,8 +5,10 @@ use serde::Serialize;
 use super::engine::{Outcome, Setting};
 use super::trace::Trace;
 use super::{HOUR, seconds};
+use pipeline::components::Architecture;
+
 use crate::cost::{BACKGROUND_OF_AN_HOUR, IDLE_POLL_SECONDS, StepRequests};
-use crate::prices::{Architecture, Prices};
+use crate::prices::Prices;
 
 /// What is paid for a component's tasks and messages.
 #[derive(Debug, Clone)]

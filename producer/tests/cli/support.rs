@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use pipeline::artifact::{Artifact, Manifest, Origin};
-use pipeline::item::{Fault, FaultClass, Item, Measured, MemoryClass, QueueName, RunItem};
+use pipeline::item::{Fault, FaultClass, Item, Measured, MemoryClass, Placement, QueueName, RunItem};
 use pipeline::ports::{Backend, Host};
 use pipeline::protocol::{self, Claimant, Ending, Held, Work};
 use pipeline::update::Applied;
@@ -282,6 +282,7 @@ impl Worker {
                 name,
                 sha256: stored.sha256,
                 size_bytes: stored.size_bytes,
+                table: None,
             });
         }
         Manifest { origin, artifacts }
@@ -304,13 +305,13 @@ impl Worker {
             match item {
                 Item::Run(run) => {
                     let next = protocol::drive(&run);
-                    operate::advance(&self.backend, *run, next, at)
+                    operate::advance(&self.backend, &operate::Unforeseen, *run, next, at)
                         .await
                         .expect("it is driven");
                 }
                 Item::Branch(branch) => {
                     let join = protocol::join_branch(&held.work, branch.ordinal, branch.work.state);
-                    operate::join(&self.backend, &join, &held.work.step, at)
+                    operate::join(&self.backend, &operate::Unforeseen, &join, &held.work.step, at)
                         .await
                         .expect("it is joined");
                 }
@@ -342,7 +343,7 @@ impl Worker {
 }
 
 pub(crate) fn advance() -> Ending {
-    Ending::Advance(MemoryClass::Standard)
+    Ending::Advance(Placement::default())
 }
 
 pub(crate) fn noop() -> QueueName {

@@ -54,6 +54,7 @@ fn manifest(names: &[&str]) -> Manifest {
         name: ArtifactName::new(*name).expect("valid"),
         sha256: Sha256Digest::of(name.as_bytes()),
         size_bytes: 1,
+        table: None,
     };
     Manifest {
         origin: origin(1),
@@ -69,6 +70,7 @@ fn read(step: &str, name: &str, attempt: u32, bytes: &[u8]) -> Read {
             size_bytes: bytes.len() as u64,
         },
         path: Path::new(step).join(name),
+        table: None,
     }
 }
 

@@ -54,6 +54,8 @@ pub struct ChildRequest {
     pub scratch: PathBuf,
     /// How much memory it may take, if that is limited. Kept on Linux only.
     pub memory_limit_bytes: Option<u64>,
+    /// How much may lie in its three folders, if that is limited.
+    pub scratch_limit_bytes: Option<u64>,
     /// How long it may take, if that is limited.
     pub time_limit: Option<Duration>,
     /// How long it has for stopping, once it is told to, before it is killed.

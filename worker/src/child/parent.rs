@@ -19,6 +19,8 @@ use super::{ChildRequest, End, Ended, Stop, Told, cgroup};
 
 /// How often the child's memory and time are looked at.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often its folders are, in looks: once a second.
+const LOOKS_PER_WEIGHING: u32 = 20;
 /// The longest line of standard error that is passed on; the rest of a longer one is dropped.
 const MAX_STDERR_LINE_BYTES: usize = 2_048;
 /// How many lines of standard error are passed on between two looks; more are counted and dropped.
@@ -89,6 +91,19 @@ async fn start(request: &ChildRequest, host: &Host) -> std::io::Result<(Vec<u8>,
     Ok((line, process))
 }
 
+/// How many bytes lie below a folder. What cannot be looked at, or is gone a moment later, counts for nothing.
+fn weigh(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let weights = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => weigh(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    weights.sum()
+}
+
 /// Writes the request, then the word to stop once it is `asked`, and keeps the pipe open for good: its end would tell
 /// the child that we are gone.
 async fn feed(mut stdin: pipe::Sender, line: Vec<u8>, asked: oneshot::Receiver<()>) -> Infallible {
@@ -110,6 +125,7 @@ struct Watched<'a> {
     peak_memory_bytes: Option<u64>,
     failed_allocation_bytes: Option<u64>,
     last_words: Option<String>,
+    looks: u32,
     /// How many lines of standard error may still be passed on before the next look.
     lines_left: u32,
     lines_dropped: u64,
@@ -131,6 +147,7 @@ impl<'a> Watched<'a> {
             peak_memory_bytes: None,
             failed_allocation_bytes: None,
             last_words: None,
+            looks: 0,
             lines_left: MAX_STDERR_LINES,
             lines_dropped: 0,
         }
@@ -239,6 +256,16 @@ impl<'a> Watched<'a> {
     fn look(&mut self, memory: Option<cgroup::ProcessMemory>) {
         self.own_up_to_dropped_lines();
         self.lines_left = MAX_STDERR_LINES;
+        self.looks += 1;
+        if let Some(limit) = self.request.scratch_limit_bytes
+            && self.looks % LOOKS_PER_WEIGHING == 1
+        {
+            let parts = [&self.request.inputs, &self.request.outputs, &self.request.scratch];
+            let has = parts.into_iter().map(|part| weigh(part)).sum::<u64>();
+            if has > limit {
+                self.kill_for(KilledFor::Scratch { has, limit });
+            }
+        }
         let Some(memory) = memory else { return };
         self.peak_memory_bytes = self.peak_memory_bytes.max(Some(memory.peak_bytes));
         if self

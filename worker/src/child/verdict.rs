@@ -7,6 +7,7 @@ use pipeline::stage::StageError;
 
 use super::End;
 use super::wire::How;
+use crate::config::ByteSize;
 
 /// Why we killed a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) enum KilledFor {
     Time,
     /// It took more memory than it may.
     Memory,
+    /// So many bytes lay in its folders, and so many may.
+    Scratch { has: u64, limit: u64 },
     /// It said something that no child says.
     Rules(String),
 }
@@ -66,6 +69,13 @@ pub(super) fn judge(evidence: Evidence) -> End {
         }),
         (_, Some(SIGKILL), Some(KilledFor::Memory)) => {
             End::Failed(StageError::OutOfMemory { needed_bytes: None })
+        }
+        (_, Some(SIGKILL), Some(KilledFor::Scratch { has, limit })) => {
+            End::Failed(StageError::Permanent(format!(
+                "it took {} of scratch space, and may take {} (scratch_limit)",
+                ByteSize(has),
+                ByteSize(limit)
+            )))
         }
         (_, Some(SIGKILL), Some(KilledFor::Time)) => End::TimeLimit,
         (_, Some(SIGKILL), Some(KilledFor::Stop)) => End::Killed,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use pipeline::{Address, WorkerId};
 use serde::Deserialize;
 
-use super::values::{Buckets, ByteSize, Durability, Folders, LogFilter, LogFormat, MetricsAddr, Span};
+use super::values::{
+    Buckets, BuildName, ByteSize, Durability, Folders, LogFilter, LogFormat, MetricsAddr, Span,
+};
 use super::{ConfigError, environment};
 
 /// Declares every setting once: as a flag, a variable, a key of the file, and a field that a lower layer may fill in.
@@ -64,6 +66,9 @@ layer! {
     /// Where inputs and outputs lie while a stage works [default: the system's folder for temporary files]
     #[arg(value_name = "FOLDER")]
     scratch "FLEETLINE_SCRATCH": PathBuf,
+    /// How much of it one heavy attempt may take, as 20GiB [default: what is free]
+    #[arg(value_name = "SIZE")]
+    scratch_limit "FLEETLINE_SCRATCH_LIMIT": ByteSize,
     /// The only folders whose files stages may read as sources
     /// [default: the working directory; a run also reads the folder of its specification]
     #[arg(value_name = "FOLDER,…")]
@@ -84,6 +89,9 @@ layer! {
     /// What this worker is called [default: made up]
     #[arg(value_name = "ID")]
     worker_id "FLEETLINE_WORKER_ID": WorkerId,
+    /// What this build is called in runs and lists, as the tag of its image [default: the version]
+    #[arg(value_name = "NAME")]
+    build "FLEETLINE_BUILD": BuildName,
     /// Also work for the stages that only tests and benches use
     #[arg(value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     test_stages "FLEETLINE_TEST_STAGES": bool,

@@ -32,8 +32,12 @@ impl Machine {
     pub(super) fn default_budget_bytes(&self) -> u64 {
         /// Where the system does not tell (it does on Linux), a small machine's.
         const UNKNOWN: u64 = 4 * 1024 * 1024 * 1024;
-        self.memory_bytes.unwrap_or(UNKNOWN) / 10 * 8
+        budget_bytes(self.memory_bytes.unwrap_or(UNKNOWN))
     }
+}
+
+pub(super) fn budget_bytes(machine_bytes: u64) -> u64 {
+    machine_bytes / 10 * 8
 }
 
 fn total_bytes(meminfo: &str) -> Option<u64> {

@@ -22,7 +22,7 @@ use pipeline::{Address, MemoryClass, WorkerId};
 pub use layer::{Layer, read_file};
 pub use machine::Machine;
 pub use values::{
-    Buckets, ByteSize, Durability, Folders, InvalidValue, LogFilter, LogFormat, MetricsAddr, Span,
+    Buckets, BuildName, ByteSize, Durability, Folders, InvalidValue, LogFilter, LogFormat, MetricsAddr, Span,
 };
 
 /// The flags of configuration, to be flattened into a subcommand.
@@ -100,6 +100,8 @@ pub struct Settings {
     pub standard_limit_bytes: u64,
     /// Where attempts' folders are made.
     pub scratch: PathBuf,
+    /// How much one heavy attempt may take there, if that is limited.
+    pub scratch_limit_bytes: Option<u64>,
     /// The folders whose files stages may read as sources, on the local backend.
     pub source_folders: Vec<PathBuf>,
     /// The buckets, or parts of them, whose objects stages may read as sources, on AWS.
@@ -114,6 +116,8 @@ pub struct Settings {
     pub log: LogFilter,
     /// What the worker is called, if it was told.
     pub worker_id: Option<WorkerId>,
+    /// What this build is called.
+    pub build: String,
     /// Where the agent of ECS is, in a task of ECS.
     pub ecs_agent: Option<String>,
     /// Whether it works for stages that only tests and benches use.
@@ -128,15 +132,27 @@ impl Settings {
     /// Memory for one heavy attempt in `class`: each class has twice the one before it, but none more than all heavy
     /// attempts together.
     pub fn memory_limit_bytes(&self, class: MemoryClass) -> u64 {
-        let times = match class {
-            MemoryClass::Standard => 1,
-            MemoryClass::Large => 2,
-            MemoryClass::Xlarge => 4,
-        };
-        self.standard_limit_bytes
-            .saturating_mul(times)
-            .min(self.memory_budget_bytes)
+        share_of_class(self.standard_limit_bytes, class).min(self.memory_budget_bytes)
     }
+}
+
+fn share_of_class(standard_bytes: u64, class: MemoryClass) -> u64 {
+    let times = match class {
+        MemoryClass::Standard => 1,
+        MemoryClass::Large => 2,
+        MemoryClass::Xlarge => 4,
+    };
+    standard_bytes.saturating_mul(times)
+}
+
+/// Memory for one heavy attempt in `class` on a machine of so much memory and so many cores, with nothing else configured.
+pub fn limit_bytes(machine_bytes: u64, cores: usize, class: MemoryClass) -> u64 {
+    let budget_bytes = machine::budget_bytes(machine_bytes);
+    share_of_class(fair_share_bytes(budget_bytes, cores), class).min(budget_bytes)
+}
+
+fn fair_share_bytes(budget_bytes: u64, permits: usize) -> u64 {
+    (budget_bytes / permits.max(1) as u64).max(MIN_MEMORY.0)
 }
 
 /// The configuration of this process: the flags in `args` (which hold the variables already), the file that they name,
@@ -172,7 +188,7 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         .memory_budget
         .map_or_else(|| machine.default_budget_bytes(), |size| size.0);
     at_least("memory_budget", memory_budget_bytes, MIN_MEMORY)?;
-    let fair_share = (memory_budget_bytes / heavy_permits as u64).max(MIN_MEMORY.0);
+    let fair_share = fair_share_bytes(memory_budget_bytes, heavy_permits);
     let standard_limit_bytes = given.memory_limit.map_or(fair_share, |size| size.0);
     at_least("memory_limit", standard_limit_bytes, MIN_MEMORY)?;
     if standard_limit_bytes > memory_budget_bytes {
@@ -201,6 +217,7 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         memory_budget_bytes,
         standard_limit_bytes,
         scratch: given.scratch.unwrap_or_else(|| machine.temp_dir.clone()),
+        scratch_limit_bytes: given.scratch_limit.map(|size| size.0),
         source_folders: given.source_folders.unwrap_or_default().0,
         source_buckets: given.source_buckets.unwrap_or_default().0,
         metrics_addr: metrics_addr.address(),
@@ -208,6 +225,9 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         log_format: given.log_format.unwrap_or_default(),
         log: given.log.unwrap_or_default(),
         worker_id: given.worker_id,
+        build: given
+            .build
+            .map_or_else(|| env!("CARGO_PKG_VERSION").to_owned(), |build| build.0),
         ecs_agent: None,
         test_stages: given.test_stages.unwrap_or(false),
         test_pause_at: given.test_pause_at,

@@ -178,6 +178,8 @@ fn bad_values_are_told_where_they_stand_and_what_to_write() {
         ("durability = \"none\"", ["line 1", "full or normal"]),
         ("metrics_addr = \"localhost\"", ["line 1", "127.0.0.1:9464"]),
         ("worker_id = \"A B\"", ["line 1", "a-z, 0-9"]),
+        ("build = \"two words\"", ["line 1", "no name of a build"]),
+        ("scratch_limit = \"-1\"", ["line 1", "is no size"]),
         ("source_folders = 1", ["line 1", "list of texts"]),
         ("source_folders = [\"\"]", ["line 1", "name is empty"]),
         ("source_buckets = \"exports\"", ["line 1", "s3://exports"]),

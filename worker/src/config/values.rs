@@ -26,7 +26,15 @@ macro_rules! read_from_text {
     )*};
 }
 
-read_from_text!(Durability, Span, ByteSize, MetricsAddr, LogFormat, LogFilter);
+read_from_text!(
+    Durability,
+    Span,
+    ByteSize,
+    BuildName,
+    MetricsAddr,
+    LogFormat,
+    LogFilter
+);
 
 /// A list of texts, separated by commas; in a file a list of them, or a text as elsewhere.
 #[derive(Deserialize)]
@@ -208,6 +216,25 @@ impl fmt::Display for ByteSize {
             Some((name, size)) => write!(f, "{}{name}", self.0 / size),
             None => write!(f, "{}B", self.0),
         }
+    }
+}
+
+/// What a build is called: 1 to 64 letters, digits, and `.`, `_`, `-`, `+`, which is all that tags of images are made of,
+/// and more.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BuildName(pub String);
+
+impl FromStr for BuildName {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+        if (1..=64).contains(&text.len()) && text.chars().all(is_plain) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidValue(format!(
+            "{text:?} is no name of a build; write 1 to 64 of a-z, A-Z, 0-9, \".\", \"_\", \"-\" and \"+\""
+        )))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `allocate`: takes memory and touches it.
 
 use pipeline::StageName;
+use pipeline::item::Demand;
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 
 use crate::assigned::{own_params, stage_name};
@@ -20,6 +21,15 @@ impl Stage for Allocate {
 
     fn reads(&self, _: &Assignment) -> Vec<Read> {
         Vec::new()
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        let mib = own_params!(assignment, Allocate).ok()?.estimate_mib?;
+        Some(Demand {
+            memory_bytes: mib.saturating_mul(1 << 20),
+            scratch_bytes: 0,
+            reason: "what it is told".into(),
+        })
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

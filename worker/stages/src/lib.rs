@@ -7,6 +7,7 @@
 mod allocate;
 mod assigned;
 mod crash;
+mod demand;
 mod deploy;
 mod evaluate;
 mod explain;
@@ -28,6 +29,7 @@ mod transform;
 mod validate;
 mod winner;
 
+pub use demand::table_shape;
 pub use extract::{check_sql, starter};
 pub use registry::{find, registry};
 

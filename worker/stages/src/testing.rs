@@ -141,6 +141,7 @@ pub(crate) fn manifest(step: &str, ordinal: u32, attempt: u32, artifacts: &[(&st
             name: ArtifactName::new(name).expect("valid"),
             sha256: Sha256Digest::of(bytes),
             size_bytes: bytes.len() as u64,
+            table: None,
         })
         .collect();
     Manifest { origin, artifacts }

@@ -20,7 +20,7 @@ use futures::future::{BoxFuture, join_all};
 use pipeline::artifact::{Manifest, Origin};
 use pipeline::digest::Sha256Digest;
 use pipeline::id::{Nonce, PipelineName, RunId, StageName, StepName};
-use pipeline::item::{Budget, Item, Measured, MemoryClass, QueueName, RunItem};
+use pipeline::item::{Budget, Item, Measured, MemoryClass, Placement, QueueName, RunItem};
 use pipeline::plan::{Birth, Plan, PlanStep};
 use pipeline::ports::{Backend, Clock, Host, Outbound, PortResult, Random, Spawn};
 use pipeline::protocol::{self, Claimant, Ending, Held, Work};
@@ -208,7 +208,7 @@ async fn one_run(backend: &Backend, host: &Host, lane: usize) -> PortResult<usiz
                 },
                 artifacts: Vec::new(),
             };
-            let ending = Ending::Advance(MemoryClass::Standard);
+            let ending = Ending::Advance(Placement::default());
             let commit = protocol::commit(&held, &run, manifest, &ending, Measured::default(), now);
             let committed = backend.runs.apply(&commit).await?;
             assert!(matches!(committed, Applied::Done(_)), "{committed:?}");

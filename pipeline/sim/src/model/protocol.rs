@@ -216,6 +216,7 @@ impl Protocol {
                 name: ArtifactName::new("out").expect("valid"),
                 sha256: digest(lease.place, lease.claim),
                 size_bytes: 1,
+                table: None,
             }],
         }
     }

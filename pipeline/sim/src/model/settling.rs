@@ -1,8 +1,9 @@
 //! What becomes of an attempt: its result is committed and the next step driven, or its failure is recorded.
 
+use pipeline::item::Placement;
 use pipeline::item::{Fault, Measured};
 use pipeline::protocol::{self, Drive, Ending, Next};
-use pipeline::{Item, MemoryClass, RunStatus, StepState};
+use pipeline::{Item, RunStatus, StepState};
 
 use super::ask::{Answer, Question};
 use super::invariant::Event;
@@ -70,16 +71,16 @@ impl Protocol {
     }
 
     fn ending(&self, place: Place, end: End, saw: u8) -> Ending {
-        let class = MemoryClass::Standard;
+        let placement = Placement::default();
         let next = self
             .birth
             .successor(&self.work(place).step)
             .and_then(|next| self.birth.steps.get(next));
         match end {
             End::Advance if next.is_some_and(|next| next.is_fanned() && next.branches.is_none()) => {
-                Ending::FanOut(class, self.scenario.fan_out)
+                Ending::FanOut(placement, self.scenario.fan_out)
             }
-            End::Advance => Ending::Advance(class),
+            End::Advance => Ending::Advance(placement),
             End::Halt => Ending::Halt("a gate said no".into()),
             End::Promote => Ending::Register(self.registration(saw)),
             End::Register => Ending::Register(protocol::register_only(&self.registration(saw))),
@@ -180,7 +181,7 @@ impl Protocol {
         let work = self.work(self.place(msg));
         let update = read
             .as_run()
-            .and_then(|run| protocol::fan_in(run, &work.step, MemoryClass::Standard, NOW));
+            .and_then(|run| protocol::fan_in(run, &work.step, &Placement::default(), NOW));
         let Some(update) = update else {
             return Answer::new(Worker::Acking { msg }, q.stored);
         };

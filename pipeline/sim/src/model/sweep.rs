@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::item::Placement;
 use pipeline::protocol::{self, Drive, Sweep};
-use pipeline::{BranchItem, GuardedUpdate, Item, MemoryClass};
+use pipeline::{BranchItem, GuardedUpdate, Item};
 
 use super::items::{DEADLINE, ItemId, LATE, NOW};
 use super::mutant::Mutant;
@@ -73,7 +74,7 @@ impl Protocol {
         };
         let closed = match protocol::drive(run) {
             Drive::FanIn(full) if fan_in.as_ref() == Some(&full) => {
-                protocol::fan_in(run, &full, MemoryClass::Standard, NOW)
+                protocol::fan_in(run, &full, &Placement::default(), NOW)
                     .and_then(|update| apply(update, looked))
             }
             Drive::FanIn(_) | Drive::Send(_) | Drive::Nothing => None,

@@ -119,14 +119,20 @@ pub(super) fn run_changes() -> impl Strategy<Value = Changes> {
             .prop_map(|(status, reason, now)| Change::End { status, reason, now })
     };
     let ready = || {
-        (any_step(), time(), class(), option::of(1..4u32)).prop_map(|(step, at, class, branches)| {
-            Change::Ready {
+        (
+            any_step(),
+            time(),
+            class(),
+            option::of(demand()),
+            option::of(1..4u32),
+        )
+            .prop_map(|(step, at, class, demand, branches)| Change::Ready {
                 step,
                 at,
                 class,
+                demand,
                 branches,
-            }
-        })
+            })
     };
     let registered = || {
         Just(Change::Registered(Registered {
@@ -154,7 +160,7 @@ pub(super) fn run_changes() -> impl Strategy<Value = Changes> {
         let step = step(name);
         vec![Change::Join { step, ordinal, lost }]
     });
-    let close = (time(), class()).prop_map(|(now, class)| {
+    let close = (time(), class(), option::of(demand())).prop_map(|(now, class, demand)| {
         let (branches, at) = (None, now);
         vec![
             Change::CloseFanOut { step: step("b"), now },
@@ -162,6 +168,7 @@ pub(super) fn run_changes() -> impl Strategy<Value = Changes> {
                 step: step("c"),
                 at,
                 class,
+                demand,
                 branches,
             },
         ]

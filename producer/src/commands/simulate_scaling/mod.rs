@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pipeline::MemoryClass;
+use pipeline::components::Architecture;
 
 use crate::commands::cost::share;
 use crate::commands::stage_names;
 use crate::cost::Traffic;
 use crate::dates::parse_duration;
 use crate::exit::{Exit, Failure};
-use crate::prices::Architecture;
+use crate::prices;
 use crate::render::Output;
 use crate::scaling::engine::{Outcome, Setting, SimulationError, simulate};
 use crate::scaling::policy::{ScaleIn, WakeOn};
@@ -152,7 +153,7 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Price")]
     memory: Option<f64>,
     /// Of its processors [default: of the component]
-    #[arg(long, value_enum, value_name = "ARCHITECTURE", help_heading = "Price")]
+    #[arg(long, value_parser = prices::architecture(), value_name = "ARCHITECTURE", help_heading = "Price")]
     architecture: Option<Architecture>,
     /// How many runs are in flight: one, or a hundred, of which ten messages share a request
     #[arg(long, value_enum, default_value_t = Traffic::Single, value_name = "TRAFFIC", help_heading = "Price")]

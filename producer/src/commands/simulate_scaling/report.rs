@@ -75,7 +75,7 @@ struct TaskView {
     permits: u32,
     vcpu: f64,
     memory_gb: f64,
-    architecture: crate::prices::Architecture,
+    architecture: pipeline::components::Architecture,
     spot_share: f64,
 }
 

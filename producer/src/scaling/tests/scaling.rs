@@ -1,7 +1,9 @@
 //! What a policy does, minute by minute, on work whose outcome can be told beforehand.
 
 use super::*;
-use crate::prices::{Architecture, Prices};
+use pipeline::components::Architecture;
+
+use crate::prices::Prices;
 use crate::scaling::policy::{ScaleIn, WakeOn};
 use crate::scaling::search::{Fixed, Search};
 use crate::scaling::summary::{Bill, figures};

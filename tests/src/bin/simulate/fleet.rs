@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use pipeline::WorkerId;
 use pipeline::spec::{Kind, kind};
+use pipeline::{MemoryClass, WorkerId};
 use sim::host::{Surroundings, Toil};
 use sim::{ProcessId, Seeded, World};
 use worker::config::{Layer, Machine, Mode, Settings, resolve};
+use worker::demand::Room;
 use worker::metrics::Metrics;
 use worker::worker::{Rhythm, Worker};
 use worker::{fleet, worker as shared};
@@ -98,10 +99,11 @@ impl Fleet {
             ..self.settings.clone()
         };
         let backend = self.world.link(process).backend();
+        let room = Room::Here(MemoryClass::ALL.map(|class| settings.memory_limit_bytes(class)));
         let built = fleet::build(
             &settings,
             id,
-            (backend, RHYTHM),
+            (backend, RHYTHM, room),
             host.clone(),
             self.metrics.clone(),
             None,

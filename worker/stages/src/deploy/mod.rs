@@ -11,12 +11,14 @@ mod tests;
 use ml::features::FeatureProgram;
 use ml::package::{self, Contents};
 use pipeline::id::ModelName;
+use pipeline::item::Demand;
 use pipeline::registry::{Promotion, Registration};
 use pipeline::spec::stages::Deploy as Params;
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 use pipeline::{ArtifactName, StageName};
 
 use crate::assigned::{own_params, stage_name};
+use crate::demand;
 use crate::flow::{self, EVALUATION, PROGRAM, STATISTICS, Split, permanent};
 use crate::winner::{self, Compared, Verdict, read_bytes};
 
@@ -34,6 +36,10 @@ impl Stage for Deploy {
         reads.extend(flow::reads(assignment, "extract", &[STATISTICS]));
         reads.extend(flow::row_reads(assignment, &[Split::Test]));
         reads
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        demand::DEPLOY.of(&self.reads(assignment))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

@@ -48,9 +48,8 @@ pub(super) fn reads(assignment: &Assignment) -> Vec<Read> {
     [MODEL, PROGRAM, DATASET]
         .into_iter()
         .filter_map(|name| {
-            let artifact = version.package.get(&ArtifactName::new(name).ok()?)?;
             let path = Path::new(FOLDER).join(name);
-            Some(Read { artifact, path })
+            Read::of(&version.package, &ArtifactName::new(name).ok()?, path)
         })
         .collect()
 }

@@ -18,6 +18,7 @@ use ml::dataset::{Dataset, Task};
 use ml::features::FeatureProgram;
 use ml::metrics::{self, Metric};
 use pipeline::StageName;
+use pipeline::item::Demand;
 use pipeline::spec::stages::Evaluate as Params;
 use pipeline::stage::{Assignment, Needs, Outcome, Read, Stage, StageContext, StageError};
 
@@ -25,6 +26,7 @@ use self::candidate::{Candidate, Rows};
 use self::champion::Champion;
 use self::document::{Evaluation, SplitSizes, Verdict};
 use crate::assigned::{champion_need, own_params, stage_name};
+use crate::demand;
 use crate::flow::{self, EVALUATION, MODEL, PROGRAM, REPORT_HTML, Split, TRAINING, VERDICT, permanent};
 
 pub(crate) struct Evaluate;
@@ -49,6 +51,10 @@ impl Stage for Evaluate {
         reads.extend(flow::row_reads(assignment, &[Split::Test]));
         reads.extend(champion::reads(assignment));
         reads
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        demand::EVALUATE.of(&self.reads(assignment))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

@@ -15,6 +15,7 @@ use ml::explain::{self, Attributions, ExplainError, Importance, PartialDependenc
 use ml::features::{self, FeatureProgram, FeatureTable};
 use ml::models::Model;
 use pipeline::StageName;
+use pipeline::item::Demand;
 use pipeline::spec::stages::Explain as Params;
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 use polars::prelude::{DataFrame, IdxCa, IdxSize, PlSmallStr};
@@ -22,6 +23,7 @@ use polars::prelude::{DataFrame, IdxCa, IdxSize, PlSmallStr};
 use self::document::Explanation;
 use self::metric::Chooser;
 use crate::assigned::{own_params, stage_name};
+use crate::demand;
 use crate::flow::{self, EXPLANATION, PROGRAM, REPORT_HTML, Split, permanent};
 use crate::winner::{self, read_bytes};
 
@@ -40,6 +42,10 @@ impl Stage for Explain {
         reads.extend(flow::reads(assignment, "transform", &[PROGRAM]));
         reads.extend(flow::row_reads(assignment, &[Split::Test]));
         reads
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        demand::EXPLAIN.of(&self.reads(assignment))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ml::dataset::{ColumnType, Dataset, Role, SplitRows};
 use ml::statistics;
 use pipeline::StageName;
+use pipeline::item::Demand;
 use pipeline::spec::stages::Extract as Params;
 use pipeline::spec::{Spec, StageParams};
 use pipeline::stage::{Assignment, Needs, Outcome, Read, Stage, StageContext, StageError};
@@ -32,6 +33,7 @@ use polars::prelude::*;
 
 use self::read::{Reading, first_line};
 use crate::assigned::{own_params, stage_name};
+use crate::demand;
 use crate::flow::{self, LeftOut, Split, permanent};
 
 /// Where packed files are unpacked: below the attempt's own folder of inputs, which dies with it.
@@ -57,6 +59,10 @@ impl Stage for Extract {
 
     fn reads(&self, _: &Assignment) -> Vec<Read> {
         Vec::new()
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        demand::of_sources(assignment)
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

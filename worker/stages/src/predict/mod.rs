@@ -64,10 +64,8 @@ impl Stage for Predict {
                 .artifacts
                 .iter()
                 .filter_map(|artifact| {
-                    Some(Read {
-                        artifact: package.get(&artifact.name)?,
-                        path: std::path::Path::new(PACKAGE).join(artifact.name.as_str()),
-                    })
+                    let path = std::path::Path::new(PACKAGE).join(artifact.name.as_str());
+                    Read::of(package, &artifact.name, path)
                 })
                 .collect()
         })

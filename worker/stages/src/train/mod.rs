@@ -18,6 +18,7 @@ use ml::features::store::{self, StoredFeatures};
 use ml::features::{Feature, FeatureProgram};
 use ml::models::{self, Examples, Hyperparameters, ModelError, Problem, Trained, weights};
 use pipeline::StageName;
+use pipeline::item::Demand;
 use pipeline::spec::stages::{Candidate, ClassWeights, ModelKind};
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 
@@ -26,6 +27,7 @@ pub(crate) use self::record::{CrossValidation, TrainingRecord};
 use self::record::{Curve, Rows};
 use self::watch::Budget;
 use crate::assigned::{own_params, stage_name};
+use crate::demand;
 use crate::flow::{self, MODEL, PROGRAM, Split, TIME_LIMITED, TRAINING, permanent};
 
 /// The share of a cross-validated training's progress that the model itself has.
@@ -52,6 +54,14 @@ impl Stage for Train {
         };
         reads.extend(flow::row_reads(assignment, rows));
         reads
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        let takes = match candidate(assignment).ok()?.model {
+            ModelKind::Linear(_) => demand::LINEAR,
+            ModelKind::Boosting(_) | ModelKind::Forest(_) => demand::TREES,
+        };
+        takes.of(&self.reads(assignment))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

@@ -8,11 +8,13 @@ use ml::dataset::{Dataset, Role};
 use ml::features::store::{self, StoreError, StoredFeatures};
 use ml::features::{self, Feature, FeatureError, FeatureProgram, FeatureTable};
 use pipeline::StageName;
+use pipeline::item::Demand;
 use pipeline::stage::{Assignment, Outcome, Read, Stage, StageContext, StageError};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
 use crate::assigned::{own_params, stage_name};
+use crate::demand;
 use crate::flow::{self, Split, permanent, transient};
 
 pub(crate) struct Transform;
@@ -24,6 +26,10 @@ impl Stage for Transform {
 
     fn reads(&self, assignment: &Assignment) -> Vec<Read> {
         flow::row_reads(assignment, &Split::ALL)
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        demand::TRANSFORM.of(&self.reads(assignment))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

@@ -48,11 +48,8 @@ pub(super) fn reads(assignment: &Assignment) -> Vec<Read> {
     [SIGNATURE, STATISTICS]
         .into_iter()
         .filter_map(|name| {
-            let artifact = version.package.get(&ArtifactName::new(name).ok()?)?;
-            Some(Read {
-                artifact,
-                path: Path::new(FOLDER).join(name),
-            })
+            let path = Path::new(FOLDER).join(name);
+            Read::of(&version.package, &ArtifactName::new(name).ok()?, path)
         })
         .collect()
 }

@@ -10,11 +10,13 @@ mod rules;
 
 use ml::statistics::Statistics;
 use pipeline::StageName;
+use pipeline::item::Demand;
 use pipeline::stage::{Assignment, Needs, Outcome, Read, Stage, StageContext, StageError};
 
 use self::champion::Champion;
 use self::check::{check, left_out};
 use crate::assigned::{champion_need, own_params, stage_name};
+use crate::demand;
 use crate::flow::{self, Split};
 
 /// The most broken rules that a reason names.
@@ -44,6 +46,10 @@ impl Stage for Validate {
         ));
         reads.extend(champion::reads(assignment));
         reads
+    }
+
+    fn demand(&self, assignment: &Assignment) -> Option<Demand> {
+        demand::VALIDATE.of(&self.reads(assignment))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<Outcome, StageError> {

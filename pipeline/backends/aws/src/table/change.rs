@@ -166,11 +166,13 @@ fn collect(change: &Change, to: &mut Operations) -> Result<(), Fault> {
             step,
             at,
             class,
+            demand,
             branches,
         } => {
             let slot = Slot::Step(step.clone());
             to.set(field(&slot, "ready_at"), at)?;
             to.set(field(&slot, "class"), class)?;
+            to.set_or_remove(field(&slot, "demand"), demand.as_ref())?;
             match branches {
                 Some(n) => to.set(field(&slot, "branches"), n),
                 None => Ok(()),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::spec::CATALOGUE;
-use pipeline::{MemoryClass, QueueName, StageName};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::prices::Architecture;
+use crate::id::StageName;
+use crate::item::{MemoryClass, QueueName};
+use crate::spec::CATALOGUE;
 
-/// The list that this producer was built with.
+/// The list that this program was built with.
 pub const BUILT_IN: &str = include_str!("../../deploy/components.toml");
 
 /// One component.
@@ -19,6 +19,18 @@ pub struct Component {
     pub classes: BTreeMap<MemoryClass, String>,
     /// How its tasks run on AWS. A list that is only there to make queues of need not say it.
     pub fargate: Option<Fargate>,
+}
+
+/// What processors a task has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Architecture {
+    /// Intel and AMD.
+    #[default]
+    #[serde(rename = "x86_64", alias = "X86_64", alias = "x86-64", alias = "amd64")]
+    X86,
+    /// Graviton.
+    #[serde(rename = "arm64", alias = "ARM64", alias = "aarch64")]
+    Arm,
 }
 
 /// How a component's tasks run on AWS: `deploy/bin/deploy` makes parameters of it. Read here too, so that a list with a word
@@ -40,6 +52,30 @@ pub struct Fargate {
     pub acceptable_latency_seconds: u32,
     /// How long a message takes, as measured.
     pub stage_seconds: f64,
+}
+
+impl Component {
+    /// The memory of one of its workers in that class, if it is deployed in it and that is a size.
+    pub fn memory_bytes(&self, class: MemoryClass) -> Option<u64> {
+        memory_bytes(self.classes.get(&class)?)
+    }
+}
+
+/// Reads `4GiB`, `512MiB`, `0.5GiB`; `GB` and `MB` are read as AWS means them, which is GiB and MiB.
+pub fn memory_bytes(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+    let shift = match unit.trim() {
+        "GiB" | "GB" => 30,
+        "MiB" | "MB" => 20,
+        _ => return None,
+    };
+    let bytes = number.parse::<f64>().ok()? * f64::from(1u32 << shift);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "digits and a point make no negative number, and what is too large is cut to the largest"
+    )]
+    Some(bytes as u64)
 }
 
 /// All of them, by the name of their stage.
@@ -89,7 +125,7 @@ mod tests {
         let components = read(BUILT_IN).expect("the list can be read");
         let kinds: Vec<_> = CATALOGUE.iter().filter(|kind| !kind.for_tests).collect();
         let mut names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-        names.push(pipeline::intake::QUEUE);
+        names.push(crate::intake::QUEUE);
         names.sort_unstable();
         let listed: Vec<&str> = components.keys().map(StageName::as_str).collect();
         assert_eq!(listed, names);
