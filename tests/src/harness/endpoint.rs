@@ -17,22 +17,28 @@ pub struct Answer {
 
 /// Asks for `path`.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
-    let mut stream =
-        TcpStream::connect(address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"));
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is no zero");
+    try_get(address, path).unwrap_or_else(|e| panic!("cannot ask {address}: {e}"))
+}
+
+/// The same of a process that may not answer, or end meanwhile.
+pub(super) fn try_get(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .expect("is read");
+    )?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).expect("is text, and ends");
+    stream.read_to_string(&mut text)?;
+    if text.is_empty() {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Answer {
+    Ok(Answer {
         status: status.unwrap_or_else(|| panic!("no status in {head:?}")),
         body: body.to_owned(),
-    }
+    })
 }
 
 /// One line of `/metrics`.

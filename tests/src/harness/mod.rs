@@ -24,6 +24,7 @@ mod pool;
 mod process;
 mod proxy;
 mod report;
+mod service;
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ pub use pool::{Pool, PoolBuilder};
 pub use process::{Output, Process};
 pub use proxy::{Proxy, Rule, Trouble};
 pub use report::RunReport;
+pub use service::{Build, Rollout, Service};
 
 /// How long anything may take that a test waits for. Far longer than it takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::process::Command;
 
+use super::endpoint::try_get;
 use super::{Answer, Fleet, Process, get};
 
 /// A pool that is to be started. Its lease is short, so that what a killed worker held is free soon.
@@ -74,6 +76,15 @@ impl<'a> PoolBuilder<'a> {
         self
     }
 
+    /// By another program than the worker under test.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.args(self.command.get_args());
+        self.command = command;
+        self
+    }
+
     /// More arguments.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {
@@ -127,6 +138,13 @@ impl Pool {
         let text: String = after.chars().take_while(|c| *c != '"').collect();
         text.parse()
             .unwrap_or_else(|e| panic!("{text:?} is no address ({e}) in {line}"))
+    }
+
+    /// Whether it says that it takes work: what a deployment waits for. Of a process that has ended, or shows no metrics
+    /// yet, it is false.
+    pub fn is_ready(&self) -> bool {
+        self.output().has(ENDPOINT)
+            && try_get(self.address(), "/readyz").is_ok_and(|answer| answer.status == 200)
     }
 
     /// What it answers to monitoring.
