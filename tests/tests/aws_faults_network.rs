@@ -160,3 +160,64 @@ fn commands_of_people_go_on() {
         );
     }
 }
+
+/// What upstream systems post becomes runs, each once, and one at a time where the pipeline says so, whichever of the
+/// intake's requests is lost, before or after the deed. Not its receives: what such a one took comes again after minutes.
+#[test]
+fn what_is_posted_becomes_runs_once() {
+    const ASKED: [&str; 7] = [
+        "GetItem",
+        "PutItem",
+        "UpdateItem",
+        "PutObject",
+        "HeadObject",
+        "SendMessageBatch",
+        "DeleteMessageBatch",
+    ];
+    let troubles = vec![Trouble::Reset, Trouble::DropAnswer, Trouble::CutAnswer];
+    side_by_side(3, troubles, |trouble| {
+        let fleet = Fleet::on_aws();
+        let spec = "pipeline = \"posted\"\n[[steps]]\nstage = \"noop\"\n[intake]\nmax_open = 1\n";
+        let spec = fleet.write_spec(spec);
+        fleet
+            .producer(&["pipelines", "apply", &spec.to_string_lossy()])
+            .expect_code(0);
+        for key in ["a", "a", "b", "a", "b"] {
+            let body = format!(r#"{{"version":"1","pipeline":"posted","key":"{key}"}}"#);
+            fleet.send("intake", &body);
+        }
+        // Every second one, so that the first try of what is asked again and again is among them.
+        let rules = rules(&ASKED, trouble, 0).into_iter().map(|rule| Rule {
+            every: 2,
+            times: 6,
+            ..rule
+        });
+        let proxy = Proxy::before(Emulator::shared().address(), rules.collect());
+        let _intake = fleet.intake().through(&proxy.endpoint()).start();
+        let _pool = fleet.pool("noop").start();
+        for key in ["a", "b"] {
+            let run = pipeline::RunId::new(key).expect("a run's id");
+            fleet.wait_for_run(&run);
+            let run = fleet.wait_for_end(&run, RunStatus::Succeeded);
+            assert!(run.steps.values().all(|step| step.attempt == 1), "{run:?}");
+        }
+        fleet.wait_until_empty("intake");
+        assert_eq!(fleet.depth("intake").dead, 0);
+        let page = fleet.block_on(fleet.backend().runs.list(&Default::default(), None, 100));
+        assert_eq!(page.expect("listed").runs.len(), 2);
+        let troubled: BTreeSet<String> = proxy.troubled().into_iter().map(|(name, _)| name).collect();
+        println!(
+            "{trouble:?}: {} requests, of {troubled:?}",
+            proxy.troubled().len()
+        );
+        let asked: BTreeSet<String> = proxy.seen().into_keys().collect();
+        for operation in ASKED {
+            assert_eq!(
+                troubled.contains(operation),
+                asked.contains(operation),
+                "{operation}"
+            );
+        }
+        assert!(troubled.len() >= 5, "{asked:?}");
+    });
+}
