@@ -59,10 +59,7 @@ impl Takes {
         let decoded_bytes = sum(tables.iter().map(|table| table.decoded_bytes));
         let file_bytes = sum(reads.iter().map(|read| read.artifact.size_bytes));
         Some(Demand {
-            memory_bytes: bytes(
-                (self.base_mib + self.column_mib * f64::from(columns)) * MIB
-                    + self.times * float(decoded_bytes),
-            ),
+            memory_bytes: self.memory_bytes(columns, decoded_bytes),
             scratch_bytes: bytes(float(file_bytes) * (1.0 + self.writes)),
             reason: format!(
                 "tables of {} rows × {} columns at most, {:.0} MiB in all",
