@@ -20,6 +20,7 @@ mod endpoint;
 pub mod everything;
 mod fleet;
 mod mount;
+pub mod operations;
 mod pool;
 mod process;
 mod proxy;
@@ -36,7 +37,7 @@ pub use endpoint::{Answer, Sample, get};
 pub use fleet::Fleet;
 pub use mount::SmallDisk;
 pub use pool::{Pool, PoolBuilder};
-pub use process::{Output, Process};
+pub use process::{Hears, Output, Process};
 pub use proxy::{Proxy, Rule, Trouble};
 pub use report::RunReport;
 
