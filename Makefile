@@ -11,7 +11,9 @@ SIZE ?= small
 PEER ?=
 PROFILE ?= dev
 ARGS ?=
-RUNS ?= 10000
+RUNS ?=
+KILLS ?=
+BACKEND ?= local
 SEED ?=
 
 SCHEMA := cargo run --quiet --locked -p e2e --bin schema --
@@ -93,7 +95,13 @@ model-check: ready ## Search the protocol's model for broken invariants (SIZE=sm
 simulate: ready ## Live through many lives of a fleet of the real worker (RUNS=1000000; SEED=7 replays one; ARGS="--coverage")
 	cargo build --profile $(PROFILE) --locked --workspace --bin simulate
 	"$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(PROFILE))/simulate" \
-		$(if $(SEED),--seed $(SEED) --trace,--runs $(RUNS)) $(ARGS)
+		$(if $(SEED),--seed $(SEED) --trace,--runs $(or $(RUNS),10000)) $(ARGS)
+
+# Workers and people are the binaries beside it, so all are built, as for the tests.
+.PHONY: chaos
+chaos: build ## Kill, freeze and starve real workers under short runs (RUNS=5000 KILLS=1000 BACKEND=local|aws; ARGS="--seed 7")
+	"$${CARGO_TARGET_DIR:-target}/debug/chaos" --backend $(BACKEND) \
+		$(if $(RUNS),--runs $(RUNS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: planted
 planted: ready ## Plant faults in a copy of the code, one at a time: does the simulation find each? (ARGS="NAME ...")

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use e2e::harness::{Emulator, Fleet, Pool, Proxy, Rule, Trouble, everything, side_by_side};
+use e2e::harness::{Emulator, Fleet, Pool, Proxy, Rule, Trouble, everything, operations, side_by_side};
 use pipeline::RunId;
 
 /// Runs several at a time; each ends right. How many requests the workers say to have had that outcome.
@@ -25,21 +25,6 @@ fn all_succeed(fleet: &Fleet, endpoint: &str, outcome: &str) -> f64 {
     pools.iter().map(told).sum()
 }
 
-const DYNAMODB: [&str; 5] = ["UpdateItem", "GetItem", "PutItem", "Query", "TransactWriteItems"];
-const SQS: [&str; 4] = [
-    "ReceiveMessage",
-    "SendMessageBatch",
-    "DeleteMessageBatch",
-    "ChangeMessageVisibility",
-];
-const S3: [&str; 5] = [
-    "PutObject",
-    "GetObject",
-    "CreateMultipartUpload",
-    "UploadPart",
-    "CompleteMultipartUpload",
-];
-
 /// Each of the operations is refused every third time.
 fn refusing(operations: &[&'static str], status: u16, code: &'static str) -> Proxy {
     let rule = |operation: &&'static str| Rule {
@@ -59,16 +44,16 @@ fn refusing(operations: &[&'static str], status: u16, code: &'static str) -> Pro
 fn throttles_and_failures_in_passing() {
     let scenarios: Vec<(&[&str], u16, &str, &str)> = vec![
         (
-            &DYNAMODB,
+            &operations::DYNAMODB,
             400,
             "ProvisionedThroughputExceededException",
             "throttled",
         ),
-        (&DYNAMODB, 500, "InternalServerError", "unavailable"),
-        (&SQS, 400, "RequestThrottled", "throttled"),
-        (&SQS, 503, "ServiceUnavailable", "unavailable"),
-        (&S3, 503, "SlowDown", "throttled"),
-        (&S3, 500, "InternalError", "unavailable"),
+        (&operations::DYNAMODB, 500, "InternalServerError", "unavailable"),
+        (&operations::SQS, 400, "RequestThrottled", "throttled"),
+        (&operations::SQS, 503, "ServiceUnavailable", "unavailable"),
+        (&operations::S3, 503, "SlowDown", "throttled"),
+        (&operations::S3, 500, "InternalError", "unavailable"),
     ];
     side_by_side(2, scenarios, |(operations, status, code, outcome)| {
         let fleet = Fleet::on_aws();

@@ -1,10 +1,11 @@
 //! The ledger: watches every change of the stores, keeps its own account of it, and tells what must not be.
 //!
 //! Nothing here asks a guard. What is compared is what the items say before and after, and what the ledger itself has
-//! counted.
+//! counted. Whoever cannot watch every change of real stores shows it what is seen of them now and then.
 
 mod changes;
 mod ending;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -201,31 +202,7 @@ impl Ledger {
         let Some(moved) = declared.moved_alias() else {
             return;
         };
-        let seen = self.declared.get(&run.spec).cloned();
-        let wanted = (moved.model.clone(), moved.name.clone(), moved.revision - 1);
-        if seen.as_ref() != Some(&wanted) {
-            self.broken(
-                "P1",
-                format!(
-                    "run {id} promotes over revision {}, and was told of {seen:?}",
-                    wanted.2
-                ),
-            );
-        }
-        if moved.revision != present + 1 {
-            self.broken(
-                "P1",
-                format!(
-                    "run {id} promotes over revision {}, and it is {present}",
-                    moved.revision - 1
-                ),
-            );
-        }
-        if self.promotions.values().any(|other| *other == id) {
-            self.broken("P1", format!("run {id} promotes twice"));
-        }
-        self.promotions
-            .insert((moved.model, moved.name, moved.revision), id);
+        self.promoted(run, &moved, present);
     }
 
     /// An update was applied.
@@ -238,24 +215,14 @@ impl Ledger {
         before: Option<&Item>,
         after: &Item,
     ) {
-        if let (Some(Item::Run(then)), Item::Run(now)) = (before, after) {
-            if then.status != RunStatus::Open && then != now {
-                self.broken(
-                    "I5",
-                    format!("run {} was {} and changed to {}", now.id, then.status, now.status),
-                );
-            }
-            self.judge_run(items, now);
-        }
+        self.judge_run_change(items, before, after);
         for change in &update.changes {
             self.judge_change(items, artifacts, process, update, change, before, after);
         }
         let max = after.max();
         for (place, step) in steps_of(after) {
             let spent = step.spent;
-            if spent.crash > max.crash || spent.transient > max.transient || spent.memory > max.memory {
-                self.broken("I6", format!("{} has spent {spent:?} of {max:?}", shown(&place)));
-            }
+            self.judge_spent(&place, step, max);
             let account = self.accounts.entry(place.clone()).or_default().clone();
             let says = (step.attempt, spent, step.deaths);
             if says != (account.claims, account.spent, account.deaths) {
@@ -269,11 +236,7 @@ impl Ledger {
                 );
                 self.accounts.entry(place.clone()).or_default().claims = step.attempt;
             }
-            if account.was_committed
-                && (step.state != StepState::Committed || step.manifest != account.result)
-            {
-                self.broken("I1", format!("{} was committed, and is another", shown(&place)));
-            }
+            self.judge_result(&place, step);
         }
     }
 }

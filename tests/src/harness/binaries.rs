@@ -12,18 +12,23 @@ pub fn producer() -> PathBuf {
     find("producer")
 }
 
-/// Beside the folder of the test's own executable: `target/PROFILE/deps/test` and `target/PROFILE/worker`. Cargo tells
-/// a package's tests only where that package's own binaries are.
+/// In the folder of the profile. Cargo tells a package's tests only where that package's own binaries are.
 fn find(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a running program has a file");
-    let profile = test.parent().and_then(|deps| deps.parent());
-    let path = profile
-        .expect("cargo puts tests two folders below its target folder")
-        .join(name);
+    let path = profile_folder().join(name);
     assert!(
         path.is_file(),
         "{} is not there: run the tests by `make test`, or build it first: cargo build -p {name}",
         path.display()
     );
     path
+}
+
+/// Cargo's folder of this build, `target/PROFILE`: binaries are in it, and tests are in its folder `deps`.
+pub(super) fn profile_folder() -> PathBuf {
+    let this = std::env::current_exe().expect("a running program has a file");
+    let folder = this.parent().expect("a file is in a folder");
+    match folder.file_name().is_some_and(|name| name == "deps") {
+        true => folder.parent().expect("cargo puts it below another").to_owned(),
+        false => folder.to_owned(),
+    }
 }

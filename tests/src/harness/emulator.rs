@@ -1,9 +1,8 @@
 //! An AWS endpoint for tests: an emulator on loopback, or what the environment names.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use backend_aws::{Aws, Options};
 use pipeline::ports::Host;
@@ -15,6 +14,8 @@ const ENDPOINT: &str = "FLEETLINE_TEST_ENDPOINT";
 #[derive(Debug)]
 pub struct Emulator {
     address: String,
+    /// What its script reads, and what it says; none for an endpoint that was there before.
+    script: Option<Mutex<(ChildStdin, BufReader<ChildStdout>)>>,
 }
 
 impl Emulator {
@@ -22,35 +23,51 @@ impl Emulator {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Emulator> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var(ENDPOINT) {
-            Ok(address) => Self { address },
-            Err(_) => Self::start(),
+            Ok(address) => Self {
+                address,
+                script: None,
+            },
+            Err(_) => Self::start(&[]),
         })
     }
 
-    fn start() -> Self {
+    /// One that keeps its state when it is restarted, and ends with the process.
+    pub fn lasting() -> Self {
+        Self::start(&["--keep-state"])
+    }
+
+    fn start(more: &[&str]) -> Self {
         let script = crate::repository().join("tests/scripts/emulator");
+        let profile = super::binaries::profile_folder();
+        let target = profile.parent().expect("cargo puts it below its target folder");
         let mut child = Command::new(&script)
-            .arg(target_folder().join("emulator"))
+            .arg(target.join("emulator"))
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {}: {e}", script.display()));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("it is a pipe"))
-            .read_line(&mut line)
-            .expect("it says something, or ends");
-        let port: u16 = line
-            .trim()
-            .strip_prefix("ready ")
-            .and_then(|port| port.parse().ok())
-            .unwrap_or_else(|| {
-                panic!("the emulator did not start: it said {line:?}, and more on standard error")
-            });
-        // Its standard input must stay open, and nobody waits for it.
+        let (stdin, stdout) = child
+            .stdin
+            .take()
+            .zip(child.stdout.take())
+            .expect("they are pipes");
+        let mut stdout = BufReader::new(stdout);
+        let port = port(&mut stdout);
+        // Its standard input stays open, and nobody waits for it.
         std::mem::forget(child);
         Self {
             address: format!("http://127.0.0.1:{port}"),
+            script: Some(Mutex::new((stdin, stdout))),
         }
+    }
+
+    /// Ends it in good order and starts it again, at the same address and with the state that it had.
+    pub fn restart(&self) {
+        let script = self.script.as_ref().expect("it is ours");
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(script.0, "restart").expect("it listens");
+        port(&mut script.1);
     }
 
     /// Where it is.
@@ -96,11 +113,12 @@ impl Emulator {
     }
 }
 
-/// Cargo's, in which the test's own executable is: `target/PROFILE/deps/test`.
-fn target_folder() -> PathBuf {
-    let test = std::env::current_exe().expect("a running program has a file");
-    let target = test.ancestors().nth(3);
-    target
-        .expect("cargo puts tests three folders below its target folder")
-        .to_owned()
+/// Waits until it is ready; its port.
+fn port(said: &mut impl BufRead) -> u16 {
+    let mut line = String::new();
+    said.read_line(&mut line).expect("it says something, or ends");
+    line.trim()
+        .strip_prefix("ready ")
+        .and_then(|port| port.parse().ok())
+        .unwrap_or_else(|| panic!("the emulator did not start: it said {line:?}, and more on standard error"))
 }

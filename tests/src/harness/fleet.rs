@@ -9,6 +9,7 @@ use pipeline::ports::{Backend, DeadLetter, Depth, Host, Outbound};
 use pipeline::{BranchItem, QueueName, RunId, RunItem, RunStatus, StepName, StepState, Timestamp};
 
 use super::command::run_to_end;
+use super::process::Hears;
 use super::{Emulator, Output, PATIENCE, PoolBuilder, Process, Said, wait_for};
 
 /// A folder with a backend, which is removed when this is dropped. Drop pools before: they use it.
@@ -45,8 +46,13 @@ impl Fleet {
 
     /// A fleet on AWS, as an emulator has it, with everything that `producer setup` makes.
     pub fn on_aws() -> Self {
+        Self::on(Emulator::shared())
+    }
+
+    /// The same at an emulator of its own.
+    pub fn on(emulator: &'static Emulator) -> Self {
         let name = format!("e2e-{:012x}", producer::host::real().random.u64() >> 16);
-        let fleet = Self::open(temporary_folder(), Place::Emulator(Emulator::shared(), name));
+        let fleet = Self::open(temporary_folder(), Place::Emulator(emulator, name));
         fleet.producer(&["setup", "--test-stages"]).expect_code(0);
         fleet
     }
@@ -98,15 +104,22 @@ impl Fleet {
                         .unwrap_or_else(|e| panic!("cannot open the fleet's folder: {e}"))
                         .backend
                 }
-                Place::Emulator(emulator, name) => {
-                    let options = backend_aws::Options {
-                        name: name.clone(),
-                        ..backend_aws::Options::default()
-                    };
-                    self.runtime.block_on(emulator.open(options, &self.host)).backend
-                }
+                Place::Emulator(emulator, _) => self.backend_through(emulator.address()),
             }
         })
+    }
+
+    /// The backend's ports by another way to the AWS endpoint.
+    pub fn backend_through(&self, endpoint: &str) -> Backend {
+        let options = backend_aws::Options {
+            name: self.name().to_owned(),
+            emulator: Some(endpoint.to_owned()),
+            ..backend_aws::Options::default()
+        };
+        self.runtime
+            .block_on(backend_aws::open(&options, &self.host))
+            .unwrap_or_else(|e| panic!("cannot open {endpoint}: {e}"))
+            .backend
     }
 
     /// Where workers may have their scratch folders; not below the backend's folder.
@@ -156,15 +169,17 @@ impl Fleet {
         name: &str,
         command: &mut Command,
         more: &[(&'static str, String)],
+        hears: Option<Hears>,
     ) -> Process {
         let mut environment = self.environment();
         // The later one of a name counts.
         environment.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
-        let process = Process::start(name, command, &environment);
-        self.outputs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(process.output()));
+        let is_kept = hears.is_none();
+        let process = Process::start_heard(name, command, &environment, hears);
+        if is_kept {
+            let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+            outputs.push(Arc::clone(process.output()));
+        }
         process
     }
 

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::endpoint::try_get;
+use super::process::Hears;
 use super::{Answer, Fleet, Process, get};
 
 /// A pool that is to be started. Its lease is short, so that what a killed worker held is free soon.
@@ -15,6 +16,8 @@ pub struct PoolBuilder<'a> {
     command: Command,
     has_own_port: bool,
     environment: Vec<(&'static str, String)>,
+    hears: Option<Hears>,
+    scratch: PathBuf,
 }
 
 impl<'a> PoolBuilder<'a> {
@@ -34,6 +37,8 @@ impl<'a> PoolBuilder<'a> {
             command,
             has_own_port: true,
             environment: Vec::new(),
+            hears: None,
+            scratch: fleet.scratch(),
         }
     }
 
@@ -46,6 +51,8 @@ impl<'a> PoolBuilder<'a> {
             command,
             has_own_port: true,
             environment: Vec::new(),
+            hears: None,
+            scratch: fleet.scratch(),
         }
     }
 
@@ -85,6 +92,20 @@ impl<'a> PoolBuilder<'a> {
         self
     }
 
+    /// What it says is told there, line by line, and not kept with the fleet. Nobody can then wait for what it says.
+    #[must_use]
+    pub fn heard_by(mut self, hears: Hears) -> Self {
+        self.hears = Some(hears);
+        self
+    }
+
+    /// With another place for scratch folders.
+    #[must_use]
+    pub fn scratch_at(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.scratch);
+        self
+    }
+
     /// More arguments.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {
@@ -102,9 +123,11 @@ impl<'a> PoolBuilder<'a> {
             self.command.args(["--metrics-addr", "127.0.0.1:0"]);
         }
         // Killed workers leave their folders behind; these go with the fleet's.
-        self.command.arg("--scratch").arg(self.fleet.scratch());
+        self.command.arg("--scratch").arg(&self.scratch);
         Pool {
-            process: self.fleet.start(&self.name, &mut self.command, &self.environment),
+            process: self
+                .fleet
+                .start(&self.name, &mut self.command, &self.environment, self.hears),
         }
     }
 

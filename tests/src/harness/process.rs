@@ -9,16 +9,29 @@ use rustix::process::{Pid, Signal};
 
 use super::PATIENCE;
 
+/// Is told each line as it comes.
+pub type Hears = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What a process said so far, to both of its outputs, line by line as it came.
-#[derive(Debug)]
 pub struct Output {
     name: String,
     lines: Mutex<Vec<String>>,
     changed: Condvar,
+    hears: Option<Hears>,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 impl Output {
+    /// Whoever hears all lines keeps them as well.
     fn push(&self, line: String) {
+        if let Some(hears) = &self.hears {
+            return hears(&line);
+        }
         self.lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -78,6 +91,16 @@ pub struct Process {
 impl Process {
     /// Starts it. It gets no environment but the way to other programs and what is given, and nothing to read.
     pub fn start(name: &str, command: &mut Command, environment: &[(&str, &str)]) -> Self {
+        Self::start_heard(name, command, environment, None)
+    }
+
+    /// The same, and somebody hears what it says, as it is said; its output is then not kept here.
+    pub fn start_heard(
+        name: &str,
+        command: &mut Command,
+        environment: &[(&str, &str)],
+        hears: Option<Hears>,
+    ) -> Self {
         let mut child = command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -92,6 +115,7 @@ impl Process {
             name,
             lines: Mutex::default(),
             changed: Condvar::new(),
+            hears,
         });
         // Whoever inherits a pipe keeps it open, so nobody waits for these threads.
         read(child.stdout.take().expect("is piped"), &output);

@@ -4,6 +4,7 @@ use pipeline::GuardedUpdate;
 use pipeline::change::{Change, Charge};
 use pipeline::item::{FaultClass, Item, RunItem, RunStatus, Slot, StepItem, StepState};
 
+use super::seen::is_early;
 use super::{Ledger, owner_of, place_of, shown};
 use crate::executor::ProcessId;
 use crate::stores::{Artifacts, Items};
@@ -79,15 +80,8 @@ impl Ledger {
                 account.spent.crash += 1;
                 account.deaths += 1;
                 let run = items.runs.get(&place.0);
-                let is_early = run.is_none_or(|run| {
-                    let mut earlier = run.steps_in_order().take_while(|(name, _)| **name != place.1);
-                    earlier.any(|(_, step)| step.state != StepState::Committed)
-                });
-                if is_early {
-                    self.broken(
-                        "I3",
-                        format!("{} starts before its inputs are there", shown(&place)),
-                    );
+                if run.is_none_or(|run| is_early(run, &place.1)) {
+                    self.starts_early(&place);
                 }
             }
             Change::Commit {
@@ -105,17 +99,8 @@ impl Ledger {
                 if is_second {
                     self.broken("I1", format!("{} is committed a second time", shown(&place)));
                 }
-                let origin = &manifest.origin;
-                if !measured.cached
-                    && (&origin.run, &origin.step, origin.attempt) != (&place.0, &place.1, attempt)
-                {
-                    self.broken(
-                        "I1",
-                        format!(
-                            "{}, attempt {attempt}: commits what {origin:?} wrote",
-                            shown(&place)
-                        ),
-                    );
+                if !measured.cached {
+                    self.judge_origin(&place, attempt, manifest);
                 }
                 for artifact in manifest.references() {
                     if let Err(e) = artifacts.read(&artifact) {

@@ -222,6 +222,13 @@ impl Queues {
             .collect()
     }
 
+    /// Adds a dead letter that is found elsewhere.
+    pub fn add_dead(&mut self, queue: &QueueName, letter: Letter) {
+        self.last_id += 1;
+        let letters = self.dead.entry(queue.clone()).or_default();
+        letters.insert(self.last_id, letter);
+    }
+
     /// Takes dead letters away; those that there were.
     pub fn take_dead(&mut self, queue: &QueueName, ids: &[DeadLetterId]) -> Vec<Letter> {
         let Some(dead) = self.dead.get_mut(queue) else {

@@ -69,10 +69,8 @@ impl Proxy {
             .strip_prefix("http://")
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("{endpoint:?} is no http://HOST:PORT"));
-        let state = Arc::new(Mutex::new(State {
-            rules: rules.into_iter().map(|rule| (rule, BTreeMap::new())).collect(),
-            ..State::default()
-        }));
+        let state = Arc::new(Mutex::new(State::default()));
+        lock(&state).follow(rules);
         let (tell, told) = std::sync::mpsc::channel();
         let (ends_with_us, mut end) = tokio::sync::oneshot::channel::<()>();
         let shared = Arc::clone(&state);
@@ -104,6 +102,11 @@ impl Proxy {
         }
     }
 
+    /// Follows these rules from now on, and counts for them from now on.
+    pub fn follow(&self, rules: Vec<Rule>) {
+        lock(&self.state).follow(rules);
+    }
+
     /// As AWS's tools take an endpoint.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
@@ -125,6 +128,10 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
+    fn follow(&mut self, rules: Vec<Rule>) {
+        self.rules = rules.into_iter().map(|rule| (rule, BTreeMap::new())).collect();
+    }
+
     /// What is to happen to this request.
     fn next(&mut self, operation: &str) -> Option<Trouble> {
         *self.seen.entry(operation.to_owned()).or_default() += 1;
