@@ -15,6 +15,12 @@ RUNS ?=
 KILLS ?=
 BACKEND ?= local
 SEED ?=
+TARGET ?=
+INPUT ?=
+# The shell has a variable of this name, too: that one is not meant.
+ifeq ($(filter command file,$(word 1,$(origin SECONDS))),)
+SECONDS := 60
+endif
 
 SCHEMA := cargo run --quiet --locked -p e2e --bin schema --
 
@@ -106,6 +112,14 @@ chaos: build ## Kill, freeze and starve real workers under short runs (RUNS=5000
 .PHONY: planted
 planted: ready ## Plant faults in a copy of the code, one at a time: does the simulation find each? (ARGS="NAME ...")
 	tests/scripts/planted $(ARGS)
+
+.PHONY: fuzz
+fuzz: ready ## Fuzz every reader of what others wrote for SECONDS=60 each (TARGET=csv: only that one; INPUT=FILE: repeat one input)
+	tests/scripts/fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(INPUT)) $(ARGS)
+
+.PHONY: mutants
+mutants: ready ## Change the code where tests should see it, and tell what none saw (ARGS="pipeline", "worker --shard 0/8", ...)
+	tests/scripts/mutants $(ARGS)
 
 # The folder of a profile's binaries is its name, but for `dev`. Each profile is built as its other targets build it:
 # a choice of packages is a choice of features, and another one compiles most dependencies again.

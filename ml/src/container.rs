@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_flipped_bit_is_seen(payload in proptest::collection::vec(any::<u8>(), 0..64), at: proptest::sample::Index, bit in 0..8u8) {
+        fn t06_every_flipped_bit_is_seen(payload in proptest::collection::vec(any::<u8>(), 0..64), at: proptest::sample::Index, bit in 0..8u8) {
             let mut sealed = seal(KIND, 1, &payload);
             let at = at.index(sealed.len());
             sealed[at] ^= 1 << bit;

@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_starts_with_its_run_and_names_its_attempt(
+        fn t02_a_key_starts_with_its_run_and_names_its_attempt(
             run in "[a-z0-9_-]{1,64}", step in "[a-z0-9_-]{1,64}", ordinal: u32, attempt: u32,
             name in "[a-z0-9_-]{1,20}(\\.[a-z0-9_-]{1,20}){0,2}",
         ) {

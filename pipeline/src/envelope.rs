@@ -192,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_flipped_byte_changes_more_than_it_says(at in 0usize..200, bit in 0u8..8) {
+        fn t01_no_flipped_byte_changes_more_than_it_says(at in 0usize..200, bit in 0u8..8) {
             let body = Envelope::V1(Hint {
                 run: RunId::new("run-1").expect("valid"),
                 step: StepName::new("train").expect("valid"),

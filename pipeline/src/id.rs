@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn refuses_what_could_leave_its_place() {
+    fn t02_refuses_what_could_leave_its_place() {
         for text in [
             "",
             ".",
@@ -191,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_is_safe_in_a_path(text in "\\PC{0,80}") {
+        fn t02_whatever_is_taken_is_safe_in_a_path(text in "\\PC{0,80}") {
             if let Ok(name) = ArtifactName::new(&text) {
                 prop_assert!(!name.as_str().contains("..") && !name.as_str().contains('/') && !name.as_str().starts_with('.'));
             }

@@ -152,7 +152,7 @@ fn what_upstream_systems_post_becomes_runs_once() {
 
 /// Two daily runs do not overlap, and the second one is made when the first one has ended.
 #[test]
-fn a_run_waits_until_its_pipeline_has_a_place() {
+fn t12_a_run_waits_until_its_pipeline_has_a_place() {
     let fleet = Fleet::on_aws();
     let spec = fleet.write_spec(&PIPELINE.replace("BUCKET", "nobodys-lake"));
     fleet

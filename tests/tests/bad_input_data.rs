@@ -243,7 +243,7 @@ fn ten_thousand_categories_are_no_error() {
 }
 
 #[test]
-fn a_link_does_not_lead_out_of_the_allowed_folders() {
+fn t03_a_link_does_not_lead_out_of_the_allowed_folders() {
     let (fleet, folder) = (Fleet::new(), tempfile::tempdir().expect("makes a folder"));
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("in.csv")).expect("links");
     let report = run(&fleet, folder.path(), "\"in.csv\"", "")

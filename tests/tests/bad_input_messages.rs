@@ -38,7 +38,7 @@ fn about(run: &RunId, rest: &str) -> String {
 }
 
 #[test]
-fn each_bad_message_has_its_reason_and_the_pool_goes_on() {
+fn t01_each_bad_message_has_its_reason_and_the_pool_goes_on() {
     use Fate::{Acknowledged, Buried};
     let fleet = Fleet::new();
     let mut pool = fleet.pool("fan-out,noop,sleep").start();
@@ -144,7 +144,7 @@ fn open_run(fleet: &Fleet) -> RunId {
 }
 
 #[test]
-fn a_branch_that_there_is_not_is_refused() {
+fn t01_a_branch_that_there_is_not_is_refused() {
     let fleet = Fleet::new();
     let run = fleet.submit(SPEC);
     let pool = fleet.pool("fan-out").start();

@@ -48,7 +48,7 @@ fn children_of(parent: &Process) -> Vec<u32> {
 }
 
 #[test]
-fn out_of_memory_is_told_and_tried_in_a_larger_class_until_there_is_none() {
+fn t14_out_of_memory_is_told_and_tried_in_a_larger_class_until_there_is_none() {
     let fleet = Fleet::new();
     let mut pool = fleet.pool("allocate").with(&LITTLE_MEMORY).start();
     let too_much = fleet.submit(&allocate(400));

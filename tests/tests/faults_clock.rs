@@ -54,12 +54,12 @@ fn takes_no_work(offset_ms: &str, says: &str) {
 }
 
 #[test]
-fn an_hour_ahead() {
+fn t14_a_clock_an_hour_ahead() {
     takes_no_work("3600000", "1h ahead of the backend's");
 }
 
 #[test]
-fn an_hour_behind() {
+fn t14_a_clock_an_hour_behind() {
     takes_no_work("-3600000", "1h behind the backend's");
 }
 

@@ -34,7 +34,7 @@ fn fleet_on_a_small_disk() -> Option<(SmallDisk, Fleet)> {
 }
 
 #[test]
-fn a_full_disk_is_told_and_nothing_is_lost() {
+fn t14_a_full_disk_is_told_and_nothing_is_lost() {
     let Some((disk, fleet)) = fleet_on_a_small_disk() else {
         return;
     };
@@ -86,7 +86,7 @@ fn a_pool_that_starts_on_a_full_disk_says_so() {
 }
 
 #[test]
-fn a_read_only_disk_is_told() {
+fn t14_a_read_only_disk_is_told() {
     let Some((disk, fleet)) = fleet_on_a_small_disk() else {
         return;
     };

@@ -143,7 +143,7 @@ fn a_model_predicts_as_it_did_and_aliases_move_there_and_back() {
 }
 
 #[test]
-fn a_package_with_one_flipped_bit_is_refused() {
+fn t06_a_package_with_one_flipped_bit_is_refused() {
     let penguins = Penguins::new();
     penguins.train("one");
     let package = penguins.fleet.folder().join("artifacts/r/one/deploy/0/a1");

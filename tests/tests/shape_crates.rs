@@ -110,6 +110,8 @@ const HOUSE: &[Place] = &[
         may_use: &[
             "backend-aws",
             "backend-local",
+            "fuzzed",
+            "ml",
             "pipeline",
             "producer",
             "sim",
@@ -118,6 +120,14 @@ const HOUSE: &[Place] = &[
         ],
         tests_may_use: &[],
         never: &[],
+    },
+    // What it links is built a second time for the fuzzer, so it links the readers and nothing else.
+    Place {
+        name: "fuzzed",
+        folder: "tests/fuzzed",
+        may_use: &["ml", "pipeline", "stages"],
+        tests_may_use: &[],
+        never: &[STORES[0], STORES[1], "axum", "clap", "aws-config"],
     },
 ];
 

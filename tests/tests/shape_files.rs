@@ -62,7 +62,7 @@ fn no_file_names_a_host_of_packages() {
     .map(|(name, top)| format!("{name}.{top}"));
     for (path, text) in files() {
         // Written by cargo, which names its default source there.
-        if path == "Cargo.lock" {
+        if path.ends_with("Cargo.lock") {
             continue;
         }
         let text = text.unwrap_or_default();

@@ -171,7 +171,7 @@ fn what_rows_do_not_define_is_none() {
 }
 
 #[test]
-fn bad_rows_are_refused_without_their_values() {
+fn t08_bad_rows_are_refused_without_their_values() {
     let judge =
         |values: &[f64], truth: &Truth<'_>| Judged::new(values, truth).expect_err("bad rows").to_string();
     let y = [0.0, 1.0];

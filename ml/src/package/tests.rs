@@ -341,7 +341,7 @@ proptest! {
 
     /// Whoever can write the digest anew can write what they like; it must be refused or read, and never panic.
     #[test]
-    fn no_description_panics(at: proptest::sample::Index, byte: u8) {
+    fn t06_no_description_panics(at: proptest::sample::Index, byte: u8) {
         let description = Description {
             format_version: 1,
             fleetline: "1".into(),

@@ -59,7 +59,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_opens_a_tag_or_ends_an_attribute(text in "\\PC*|[\\x00-\\x7f]*") {
+        fn t09_no_text_opens_a_tag_or_ends_an_attribute(text in "\\PC*|[\\x00-\\x7f]*") {
             let escaped = escape(&text);
             prop_assert!(!escaped.contains(['<', '>', '"', '\'']));
         }

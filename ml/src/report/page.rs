@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_is_handed_in_becomes_markup_and_nothing_is_fetched() {
+    fn t09_nothing_that_is_handed_in_becomes_markup_and_nothing_is_fetched() {
         let bad = "<img src=x onerror=alert(1)>\"'&";
         let page = Page::new(bad)
             .subtitle(bad)

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn private_values_and_identifiers_are_not_told() {
+    fn t08_private_values_and_identifiers_are_not_told() {
         let ids: Vec<String> = (0..1_000).map(|i| format!("canary-{i}")).collect();
         let frame = df!("id" => ids, "salary" => vec![1_234.5; 1_000]).expect("a frame");
         let columns = [

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn data_cannot_speak_to_the_terminal() {
+    fn t09_data_cannot_speak_to_the_terminal() {
         assert_eq!(printable("a\n\u{1b}[2Jb\tc\u{9b}"), "a \u{fffd}[2Jb c\u{fffd}");
     }
 }

@@ -214,7 +214,7 @@ proptest! {
 
     /// Somebody who can seal a payload still cannot make a program that panics or that gives what no model takes.
     #[test]
-    fn another_payload_is_refused_or_sound(
+    fn t06_another_payload_is_refused_or_sound(
         train in rows(5..40), settings in any_settings(), at: proptest::sample::Index, other in other_value()
     ) {
         let Some((program, _)) = program(&train, &settings) else { return Ok(()) };

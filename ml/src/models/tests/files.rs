@@ -39,7 +39,7 @@ fn models_of_the_first_version_are_still_read() {
 
 /// Also what no digest protects: a payload that somebody sealed again.
 #[test]
-fn damaged_and_forged_models_are_refused_without_a_panic() {
+fn t06_damaged_and_forged_models_are_refused_without_a_panic() {
     let train = data(Task::Binary, 300, 6);
     for told in ALL {
         let model = trained(&told(), &train.problem(Task::Binary), train.examples());

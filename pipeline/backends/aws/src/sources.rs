@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_buckets_are_addressed() {
+    fn t03_only_buckets_are_addressed() {
         assert_eq!(
             parse("s3://data-of-ours/2026/a.csv").expect("an object"),
             ("data-of-ours".to_owned(), "2026/a.csv".to_owned())
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_prefix_ends_at_a_slash() {
+    fn t03_an_allowed_prefix_ends_at_a_slash() {
         for text in ["s3://bucket/data", "s3://bucket/data/"] {
             let place = Place::of(text).expect("a place");
             assert!(place.holds("bucket", "data/a.csv"), "{text}");

@@ -119,7 +119,7 @@ fn a_metric_that_test_does_not_define_costs_the_permutation_only() {
 }
 
 #[test]
-fn private_columns_show_no_values() {
+fn t08_private_columns_show_no_values() {
     let step =
         format!("[[steps]]\nstage = \"validate\"\nparams = {{ private = [\"place\", \"number\"] }}\n{STEP}");
     let bench = bench(Task::Binary, &boosting(), &verdict("auc"), &step);

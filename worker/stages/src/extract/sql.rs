@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn files_cannot_be_opened_by_the_query() {
+    fn t03_files_cannot_be_opened_by_the_query() {
         for sql in [
             "SELECT * FROM read_csv('/etc/passwd')",
             "SELECT * FROM READ_CSV('/etc/passwd') AS t",
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_and_long_queries_are_refused_and_not_followed() {
+    fn t05_deep_and_long_queries_are_refused_and_not_followed() {
         let deep = format!("SELECT {}1{} FROM t", "(".repeat(20_000), ")".repeat(20_000));
         assert!(check_sql(&deep, &["t"]).is_err());
         let long = format!("SELECT {} FROM t", "a, ".repeat(40_000));

@@ -12,6 +12,7 @@ use polars::prelude::*;
 
 use super::output::{Form, Output, OutputError};
 use crate::extract::columns::wide;
+use crate::extract::read::first_line;
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 65_536;
@@ -88,7 +89,7 @@ pub fn score(
     form: Form,
     watch: &Arc<Watch>,
 ) -> Result<Scored, ScoreError> {
-    let read = |e: PolarsError| ScoreError::Read(e.to_string());
+    let read = |e: PolarsError| ScoreError::Read(first_line(&e));
     let schema = rows.collect_schema().map_err(read)?;
     check_keep(keep, &schema, &scorer)?;
     // Only what is needed is read.
@@ -191,7 +192,7 @@ impl Job {
             })?;
         let mut out = batch
             .select(self.keep.iter().map(String::as_str))
-            .map_err(|e| ScoreError::Read(e.to_string()))?;
+            .map_err(|e| ScoreError::Read(first_line(&e)))?;
         let height = batch.height();
         let columns = out
             .columns()
@@ -199,7 +200,7 @@ impl Job {
             .chain(predictions.columns())
             .cloned()
             .collect();
-        out = DataFrame::new(height, columns).map_err(|e| ScoreError::Read(e.to_string()))?;
+        out = DataFrame::new(height, columns).map_err(|e| ScoreError::Read(first_line(&e)))?;
         if let Some(output) = &mut self.output {
             output.push(out)?;
         }

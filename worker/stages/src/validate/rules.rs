@@ -309,3 +309,62 @@ fn own(kind: AskedType) -> ColumnType {
 fn is_of_type(found: ColumnType, asked: AskedType) -> bool {
     found == own(asked) || (found == ColumnType::Integer && asked == AskedType::Float)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+
+    use std::time::{Duration, Instant};
+
+    use super::compiled;
+
+    /// What takes other engines exponential time, or becomes large when it is compiled.
+    const HOSTILE: [&str; 12] = [
+        "(a+)+$",
+        "(a|a?)+$",
+        "(.*a){25}",
+        "([a-zA-Z]+)*",
+        "((((((((((a*)*)*)*)*)*)*)*)*)*)*",
+        "(?:a?){60}a{60}",
+        "(a{1000}){1000}",
+        "((a{100}){100}){100}",
+        r"\pL{1000}",
+        r"(\w{50}){50}",
+        r"[\p{L}\p{N}]{0,900}[^\x00-\x{10FFFE}]{0,900}",
+        r"(?i)(\p{Greek}|\p{Cyrillic}|\p{Han}){0,200}",
+    ];
+
+    #[test]
+    fn t07_every_pattern_is_compiled_or_refused_at_once() {
+        let nested = "(".repeat(500) + "a" + &")*".repeat(500);
+        let classes = r"\p{L}".repeat(200);
+        let long = "a".repeat(1_025);
+        let value = "a".repeat(100_000) + "!";
+        let patterns = HOSTILE.into_iter().chain([&*nested, &*classes, &*long]);
+        for pattern in patterns {
+            // The best of three: the machine may be busy with something else.
+            let time = |work: &dyn Fn()| {
+                let timed = (0..3).map(|_| {
+                    let start = Instant::now();
+                    work();
+                    start.elapsed()
+                });
+                timed.min().unwrap_or_default()
+            };
+            let took = time(&|| drop(compiled(pattern)));
+            let shown: String = pattern.chars().take(40).collect();
+            // The engine is not optimised here, as it is in what is deployed.
+            assert!(
+                took < Duration::from_millis(50 * 4),
+                "{shown}: compiled within {took:?}"
+            );
+            if let Ok(regex) = compiled(pattern) {
+                let took = time(&|| {
+                    regex.is_match(&value);
+                });
+                assert!(took < Duration::from_secs(2), "{shown}: matched within {took:?}");
+            }
+        }
+        assert!(compiled(&long).is_err() && compiled("(a{1000}){1000}").is_err());
+    }
+}

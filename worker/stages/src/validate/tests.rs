@@ -290,7 +290,7 @@ fn quarantined_rows_are_put_aside_and_the_rest_goes_on() {
 }
 
 #[test]
-fn private_keys_are_shown_nowhere() {
+fn t08_private_keys_are_shown_nowhere() {
     let case =
         Case::new("private = [\"id\"]\n[steps.params.columns]\nx = { min = 3, on_failure = \"quarantine\" }");
     case.advances();

@@ -98,7 +98,7 @@ fn what_is_not_there_is_told_with_the_folder() {
 }
 
 #[test]
-fn nothing_outside_of_the_allowed_folders_is_read_or_told_of() {
+fn t03_nothing_outside_of_the_allowed_folders_is_read_or_told_of() {
     let place = Place::new();
     symlink(place.path("secret.csv"), place.path("data/link.csv")).expect("links");
     symlink(place.folder.path(), place.path("data/up")).expect("links");
@@ -123,7 +123,7 @@ fn nothing_outside_of_the_allowed_folders_is_read_or_told_of() {
 }
 
 #[test]
-fn other_schemes_and_odd_paths_are_refused_without_their_secrets() {
+fn t03_other_schemes_and_odd_paths_are_refused_without_their_secrets() {
     let place = Place::new();
     for uri in [
         "http://169.254.169.254/latest",

@@ -40,7 +40,7 @@ fn is_empty(folder: &Path) -> bool {
 
 /// At every depth: nothing is written, read, listed or removed on the other side of a link.
 #[test]
-fn a_link_to_another_folder_is_refused() {
+fn t02_a_link_to_another_folder_is_refused() {
     for link in ["r", "r/run", "r/run/train", "r/run/train/0", "r/run/train/0/a1"] {
         let (folder, outside) = (host::folder(), host::folder());
         host::block_on(async {
@@ -88,7 +88,7 @@ fn a_link_to_another_folder_is_refused() {
 
 /// Nor is a file that is a link, or that is none.
 #[test]
-fn a_link_to_another_file_is_refused() {
+fn t02_a_link_to_another_file_is_refused() {
     let folder = host::folder();
     host::block_on(async {
         let local = host::open(folder.path());

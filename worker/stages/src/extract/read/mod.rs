@@ -8,6 +8,7 @@ mod csv;
 mod guess;
 mod ndjson;
 mod opened;
+mod pages;
 mod parquet;
 mod records;
 mod stack;
@@ -343,10 +344,28 @@ fn text_to_time(name: &str, kind: ColumnType) -> Expr {
     }
 }
 
-/// What Polars says, without its explanations of the plan.
+/// What Polars says, without its explanations of the plan and without the values that it quotes.
 pub(crate) fn first_line(error: &PolarsError) -> String {
     let text = error.to_string();
-    text.lines().next().unwrap_or_default().trim().to_owned()
+    without_values(text.lines().next().unwrap_or_default().trim())
+}
+
+fn without_values(line: &str) -> String {
+    // "conversion from `str` to `i64` failed in column 'c' for 2 out of 300 values: [...]"
+    if let Some((before, _)) = line.split_once(" values: ") {
+        return format!("{before} values");
+    }
+    for quoting in [
+        "could not parse `",
+        "could not parse '",
+        "cannot parse '",
+        "error deserializing ",
+    ] {
+        if let Some((before, _)) = line.split_once(quoting) {
+            return format!("{before}a value is not of the type of its column");
+        }
+    }
+    line.to_owned()
 }
 
 /// `; did you mean "x"?`, or nothing.

@@ -102,7 +102,7 @@ impl Survey {
                 Fault::at(
                     line,
                     format!(
-                        "no JSON object (column {} of the line): NDJSON has one object a line",
+                        "no JSON object, or one that is nested too deeply (column {} of the line): NDJSON has one object a line",
                         e.column()
                     ),
                 )
@@ -265,13 +265,15 @@ impl<'de> Deserialize<'de> for Shape {
                 }))
             }
 
+            // What is within is looked at like any other value, so that serde_json counts how deep it goes: Polars
+            // follows it to the end, and of its stack.
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                while seq.next_element::<Shape>()?.is_some() {}
                 Ok(Shape::Nested)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                while map.next_entry::<IgnoredAny, Shape>()?.is_some() {}
                 Ok(Shape::Nested)
             }
         }
@@ -309,6 +311,7 @@ mod tests {
     #[test]
     fn says_which_line_is_wrong() {
         let deep = format!("{{\"a\":{}}}\n", "[".repeat(100_000));
+        let whole = format!("{{\"a\":{}{}}}\n", "[".repeat(10_000), "]".repeat(10_000));
         for (text, words, at) in [
             ("{\"a\":1}\n{\"a\":\n", "no JSON object", 2),
             ("{\"a\":1}\n[1]\n", "no JSON object", 2),
@@ -323,6 +326,7 @@ mod tests {
                 2,
             ),
             (deep.as_str(), "no JSON object", 1),
+            (whole.as_str(), "nested too deeply", 1),
         ] {
             match survey(text) {
                 Err(Fault::Text { line, what }) => {

@@ -1,4 +1,4 @@
-//! Parquet: the footer is looked at before Polars reads anything else.
+//! Parquet: the footer and the headers of the pages are looked at before Polars reads anything else.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -8,7 +8,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::records::Fault;
-use super::{Limits, MAX_COLUMNS, MAX_ROWS};
+use super::{Limits, MAX_COLUMNS, MAX_ROWS, pages};
 
 const MAGIC: &[u8; 4] = b"PAR1";
 /// The longest footer that is decoded: 64 MiB.
@@ -47,13 +47,18 @@ pub(crate) fn footer(path: &Path, limits: &Limits) -> Result<Footer, Fault> {
     if footer_bytes > MAX_FOOTER_BYTES {
         return Err(whole("its footer is longer than 64 MiB"));
     }
-    let mut reader = ParquetReader::new(file);
     // Some damage makes the decoder panic: it must not look like a crash that is worth another attempt.
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        let metadata = reader.get_metadata()?.clone();
-        reader.schema().map(|schema| (metadata, schema))
-    }));
-    let Ok(Ok((metadata, schema))) = decoded else {
+    catch_unwind(AssertUnwindSafe(|| decoded(file, size_bytes, limits)))
+        .unwrap_or_else(|_| Err(whole("its footer is damaged")))
+}
+
+/// The footer of a file that begins and ends as it should.
+fn decoded(file: File, size_bytes: u64, limits: &Limits) -> Result<Footer, Fault> {
+    let whole = |what: &str| Fault::Whole(what.to_owned());
+    let pages_of = file.try_clone().map_err(Fault::Io)?;
+    let mut reader = ParquetReader::new(file);
+    let read = reader.get_metadata().cloned();
+    let (Ok(metadata), Ok(schema)) = (read, reader.schema()) else {
         return Err(whole("its footer is damaged"));
     };
     let (mut rows, mut packed_bytes, mut unpacked_bytes) = (0u64, 0u64, 0u64);
@@ -95,6 +100,7 @@ pub(crate) fn footer(path: &Path, limits: &Limits) -> Result<Footer, Fault> {
             schema.len()
         )));
     }
+    pages::check(pages_of, &metadata, limits)?;
     let columns = schema
         .iter_values()
         .map(|field| (field.name.to_string(), DataType::from_arrow_field(field)))
@@ -153,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flipped_byte_of_the_footer_panics() {
+    fn t04_no_flipped_byte_of_the_footer_panics() {
         let folder = tempfile::tempdir().expect("makes a folder");
         let path = folder.path().join("good");
         let mut frame = df!("n" => [1i64, 2], "t" => ["a", "b"]).expect("a frame");

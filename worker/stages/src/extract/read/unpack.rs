@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_and_damage_are_refused() {
+    fn t04_bombs_and_damage_are_refused() {
         let folder = tempfile::tempdir().expect("makes a folder");
         let bomb = vec![b'0'; 64 << 20];
         for (name, bytes, packing) in [
