@@ -13,6 +13,7 @@ pub mod artifact;
 pub mod change;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod diagnosis;
 pub mod digest;
 pub mod envelope;
 mod fault;

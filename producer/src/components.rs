@@ -1,11 +1,13 @@
 //! The components of the fleet, as `deploy/components.toml` lists them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use pipeline::spec::CATALOGUE;
 use pipeline::{MemoryClass, QueueName, StageName};
 use serde::Deserialize;
 
+use crate::exit::Failure;
 use crate::prices::Architecture;
 
 /// The list that this producer was built with.
@@ -48,6 +50,20 @@ pub type Components = BTreeMap<StageName, Component>;
 /// Reads the list.
 pub fn read(text: &str) -> Result<Components, String> {
     toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())
+}
+
+/// The queues of the components in a file, or of those that this producer was built with.
+pub fn queues_of(file: Option<&Path>, with_test_stages: bool) -> Result<Vec<QueueName>, Failure> {
+    let list = match file {
+        None => BUILT_IN.to_owned(),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|e| Failure::Usage(format!("cannot read {}: {e}", path.display())))?,
+    };
+    let mut queues = queues(&read(&list).map_err(Failure::Usage)?);
+    if with_test_stages {
+        queues.extend(test_queues());
+    }
+    Ok(queues)
 }
 
 /// The queues of these components.

@@ -6,11 +6,11 @@
 pub mod backend;
 pub mod cli;
 pub mod commands;
-#[cfg(feature = "aws")]
 pub mod components;
 pub mod cost;
 pub mod dates;
 pub mod diff;
+pub mod doctor;
 pub mod exit;
 pub mod garbage;
 pub mod host;
@@ -66,6 +66,9 @@ async fn run(mut cli: cli::Cli) -> Result<Exit, Failure> {
     let output = render::Output::new(cli.global.json, cli.global.is_coloured());
     if let cli::Command::SimulateScaling(args) = &cli.command {
         return commands::simulate_scaling::perform(args, output);
+    }
+    if let cli::Command::Doctor(args) = cli.command {
+        return commands::doctor::perform(&cli.global.backend, &host, output, args).await;
     }
     #[cfg(feature = "aws")]
     if let cli::Command::Setup(args) = cli.command {
