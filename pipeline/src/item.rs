@@ -10,7 +10,7 @@ use crate::id::{Nonce, PipelineName, RunId, StageName, StepName};
 use crate::time::Timestamp;
 
 pub use crate::fault::{Budget, Fault, FaultClass, MAX_MESSAGE_BYTES, clip};
-pub use crate::measured::{CacheNote, Measured};
+pub use crate::measured::{CacheNote, Measured, RequestKind, Requests};
 pub use crate::queue_name::{MemoryClass, QueueName};
 pub use crate::status::{RunStatus, StepState};
 

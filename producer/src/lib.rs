@@ -16,6 +16,7 @@ pub mod garbage;
 pub mod host;
 pub mod prices;
 pub mod render;
+pub mod requests;
 pub mod scaling;
 pub mod session;
 pub mod sizing;

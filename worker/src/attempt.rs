@@ -236,6 +236,7 @@ async fn work(
                 cpu_ms: ran.cpu_ms,
                 cached: false,
                 cache: note,
+                requests: None,
             };
             return Ok(Ended::Result {
                 outcome,

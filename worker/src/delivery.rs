@@ -9,6 +9,7 @@ use pipeline::update::Applied;
 use pipeline::{Envelope, Item, QueueName, RunItem, StepItem, StepState, operate};
 
 use crate::moments::Moment;
+use crate::requests;
 use crate::worker::Worker;
 
 /// How often an update is tried whose answer was lost.
@@ -47,6 +48,10 @@ enum Taken {
 
 /// Handles one delivery to its end. Never fails: what goes wrong is logged, and the message comes again.
 pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
+    requests::counting(handle_counted(worker, queue, delivery)).await;
+}
+
+async fn handle_counted(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
     let received_at = worker.host.clock.monotonic();
     let Delivery {
         body,

@@ -27,6 +27,7 @@ pub mod moments;
 pub mod output;
 pub mod pool;
 pub mod predict;
+pub mod requests;
 pub mod run;
 pub mod scratch;
 pub mod settle;

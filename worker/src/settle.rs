@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::item::{Fault, FaultClass, MAX_BRANCHES, Measured};
+use pipeline::item::{Fault, FaultClass, MAX_BRANCHES, Measured, Requests};
 use pipeline::ports::{PortResult, Receipt};
 use pipeline::protocol::{self, Ending, Held, Next};
 use pipeline::stage::Outcome;
@@ -16,6 +16,7 @@ use crate::delivery::{Answer, Claimed, answer, send_work};
 use crate::lease::{Lease, Lost};
 use crate::metrics::AttemptOutcome;
 use crate::moments::Moment;
+use crate::requests::{self, Rest};
 use crate::worker::Worker;
 
 /// How often an update is tried whose answer was lost.
@@ -104,6 +105,11 @@ impl Settling<'_> {
             Ending::Halt(_) => AttemptOutcome::Halted,
             Ending::Advance(_) | Ending::FanOut(..) | Ending::Register(_) => AttemptOutcome::Committed,
         };
+        let cached = cache::entries(identity, &outcome, &manifest);
+        let measured = Measured {
+            requests: self.requests(&ending, cached),
+            ..measured
+        };
         match self.commit(ending, manifest.clone(), measured).await {
             Ok(Some(item)) => {
                 let Held { work, attempt, .. } = &self.claimed.held;
@@ -163,6 +169,23 @@ impl Settling<'_> {
             }
             (Outcome::Register(_), None) => Err("only the last step can register a model".into()),
         }
+    }
+
+    /// What the delivery asks for in all; none where that is not paid for.
+    fn requests(&self, ending: &Ending, cached: u32) -> Option<Requests> {
+        let (run, work) = (&self.claimed.run, &self.claimed.held.work);
+        let next = run.successor(&work.step).and_then(|name| run.steps.get(name));
+        let messages = match ending {
+            Ending::Advance(_) if work.branch.is_none() => next.map_or(0, |next| next.branches.unwrap_or(1)),
+            Ending::FanOut(_, branches) => *branches,
+            Ending::Advance(_) | Ending::Halt(_) | Ending::Register(_) => 0,
+        };
+        let rest = Rest {
+            messages,
+            cached,
+            joins: work.branch.is_some(),
+        };
+        requests::so_far().map(|counted| counted.and(rest.requests()))
     }
 
     /// The committed item; none if the right to commit was lost.

@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorC
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use pipeline::item::RequestKind;
 use pipeline::ports::{ErrorKind, PortError, PortResult};
 
 use crate::Options;
@@ -23,6 +24,21 @@ use crate::queue::LONGEST_POLL;
 pub trait Observer: Send + Sync + std::fmt::Debug {
     /// `service` and `operation` as AWS names them, and what kind of failure it was, none if it was none.
     fn request(&self, service: &str, operation: &str, failed: Option<ErrorKind>);
+}
+
+/// What a request is paid as that was made for some work; none for those that are free, and for those that a process makes
+/// for itself: it asks for the address of a queue once. S3 asks as much for a list as for a write.
+pub fn paid_as(service: &str, operation: &str) -> Option<RequestKind> {
+    match (service, operation) {
+        ("SQS", "GetQueueUrl" | "GetQueueAttributes") => None,
+        ("SQS", _) => Some(RequestKind::Queue),
+        ("DynamoDB", "GetItem" | "BatchGetItem" | "Query") => Some(RequestKind::TableRead),
+        ("DynamoDB", _) => Some(RequestKind::TableWrite),
+        ("S3", "GetObject" | "HeadObject" | "HeadBucket") => Some(RequestKind::StoreRead),
+        ("S3", "DeleteObject" | "AbortMultipartUpload") => None,
+        ("S3", _) => Some(RequestKind::StoreWrite),
+        _ => None,
+    }
 }
 
 /// All clients.

@@ -44,7 +44,7 @@ use std::sync::Arc;
 use pipeline::ports::{Backend, Host, PortResult};
 
 use crate::client::Clients;
-pub use crate::client::Observer;
+pub use crate::client::{Observer, paid_as};
 pub use crate::examine::examine;
 pub use crate::setup::{Made, Setup};
 use crate::store::Store;
