@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::Manifest;
 use crate::digest::Sha256Digest;
+use crate::envelope::TraceParent;
 use crate::id::{Nonce, PipelineName, RunId, StageName, StepName};
 use crate::time::Timestamp;
 
@@ -173,6 +174,9 @@ pub struct RunItem {
     /// The run that this one resumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,
+    /// The span of whoever asked for it, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// What each step may spend.
     pub max: Budget,
     /// The plan: step names in their order.

@@ -37,6 +37,7 @@ pub mod stage;
 mod status;
 mod text;
 pub mod time;
+pub mod trace;
 pub mod update;
 
 pub use address::{Address, InvalidAddress};

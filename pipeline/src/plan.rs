@@ -185,6 +185,7 @@ impl Birth {
             deadline: self.now.plus(self.deadline),
             spec: self.spec,
             parent: None,
+            trace: None,
             max: self.max,
             order: plan.steps().iter().map(|s| s.step.clone()).collect(),
             steps,
@@ -260,6 +261,8 @@ mod tests {
             deadline: Duration::from_secs(7 * 86_400),
         }
         .item(&plan);
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+        item.trace = Some(parent.try_into().expect("valid"));
         for (i, work) in item.steps.values_mut().enumerate() {
             let fault = Fault::new(FaultClass::Permanent, "e".repeat(4096), u32::MAX, item.deadline);
             let origin = Origin {

@@ -269,6 +269,7 @@ fn run_item() -> impl Strategy<Value = RunItem> {
                     deadline,
                     spec: Sha256Digest::of(b"spec"),
                     parent: None,
+                    trace: None,
                     max,
                     order: names,
                     steps,

@@ -7,6 +7,7 @@ use crate::id::StepName;
 use crate::item::{Fault, FaultClass, MemoryClass, QueueName, RunItem, RunStatus, Slot, StepItem, StepState};
 use crate::protocol::Work;
 use crate::time::Timestamp;
+use crate::trace::RunSpan;
 use crate::update::GuardedUpdate;
 
 /// A message and the queue that it goes to.
@@ -47,7 +48,7 @@ pub fn message(
             step: step.clone(),
             after: work.after.clone(),
             branch,
-            traceparent: None,
+            traceparent: Some(RunSpan::of(run).context),
         }),
     }
 }
