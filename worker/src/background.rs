@@ -14,6 +14,8 @@ use crate::worker::Worker;
 
 /// How long a line may be known to nobody else, where lines are stored by requests.
 const STORE_LOGS_EVERY: Duration = Duration::from_secs(5);
+/// How long a span waits at most for others to go with it.
+const EXPORT_SPANS_EVERY: Duration = Duration::from_secs(1);
 /// The most runs that one round of the sweeper looks at.
 const SWEEP_BATCH: usize = 100;
 
@@ -42,6 +44,13 @@ pub fn start(worker: &Arc<Worker>, queues: &[QueueName], sweep_every: Duration) 
     if worker.logs.is_some() {
         every(worker, STORE_LOGS_EVERY, false, |worker| async move {
             store_logs(&worker).await
+        });
+    }
+    if worker.outlets.spans.is_some() {
+        every(worker, EXPORT_SPANS_EVERY, false, |worker| async move {
+            if let Some(spans) = &worker.outlets.spans {
+                spans.export(&*worker.host.clock).await;
+            }
         });
     }
     every(worker, rhythm.gauges, true, move |worker| {

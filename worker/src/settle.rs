@@ -8,14 +8,15 @@ use pipeline::ports::{PortResult, Receipt};
 use pipeline::protocol::{self, Ending, Held, Next};
 use pipeline::stage::Outcome;
 use pipeline::update::{Applied, GuardedUpdate};
-use pipeline::{Item, Manifest, MemoryClass, QueueName, RunItem, RunStatus, StepState, operate};
+use pipeline::{Item, Manifest, MemoryClass, QueueName, RunId, RunItem, RunStatus, StepState, operate};
 
 use crate::attempt::{Ended, Failure};
 use crate::cache::{self, Identity};
-use crate::delivery::{Answer, Claimed, answer, send_work};
+use crate::delivery::{Answer, Claimed, finish, send_work};
 use crate::lease::{Lease, Lost};
 use crate::metrics::AttemptOutcome;
 use crate::moments::Moment;
+use crate::outlets::AttemptSpan;
 use crate::requests::{self, Rest};
 use crate::worker::Worker;
 
@@ -61,23 +62,34 @@ pub async fn settle(
     };
     worker.metrics.attempt_ended(&queue.stage, outcome, worked);
     let work = &claimed.held.work;
+    if let Some(spans) = &worker.outlets.spans {
+        let span = AttemptSpan {
+            held: &claimed.held,
+            queue,
+            parent: &claimed.trace,
+            outcome,
+            ended_at: worker.host.clock.now(),
+            duration,
+        };
+        spans.attempt(&*worker.host.random, &span);
+    }
     let outcome = outcome.as_str();
     tracing::info!(
         run.id = %work.run, step = %work.step, branch = work.branch, stage = %queue, attempt = claimed.held.attempt,
         duration_ms = pipeline::time::millis(duration), outcome, "attempt ended"
     );
     if let Some(receipt) = lease.into_receipt() {
-        respond(worker, receipt, reply).await;
+        respond(worker, &work.run, receipt, reply).await;
     }
 }
 
-async fn respond(worker: &Worker, receipt: Receipt, reply: PortResult<Answer>) {
+async fn respond(worker: &Worker, run: &RunId, receipt: Receipt, reply: PortResult<Answer>) {
     let reply = reply.unwrap_or_else(|e| {
         // What is committed or recorded stays so; whoever gets the message again does the rest.
         tracing::warn!(stage = %receipt.queue(), "delivery not finished, its message comes again: {e}");
         Answer::Release(worker.backoff(0))
     });
-    answer(worker, receipt, reply).await;
+    finish(worker, run, receipt, reply).await;
 }
 
 struct Settling<'a> {

@@ -23,6 +23,7 @@ mod mount;
 mod pool;
 mod process;
 mod proxy;
+mod receiver;
 mod report;
 
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub use mount::SmallDisk;
 pub use pool::{Pool, PoolBuilder};
 pub use process::{Output, Process};
 pub use proxy::{Proxy, Rule, Trouble};
+pub use receiver::{Receiver, Request};
 pub use report::RunReport;
 
 /// How long anything may take that a test waits for. Far longer than it takes, also on a busy machine.
