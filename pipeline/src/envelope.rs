@@ -66,6 +66,35 @@ impl TryFrom<String> for TraceParent {
     }
 }
 
+impl TraceParent {
+    /// Of the whole trace: 32 hexadecimal digits.
+    pub fn trace_id(&self) -> &str {
+        &self.0[3..35]
+    }
+
+    /// Of the span: 16 hexadecimal digits.
+    pub fn span_id(&self) -> &str {
+        &self.0[36..52]
+    }
+
+    /// Two hexadecimal digits.
+    pub(crate) fn flags(&self) -> &str {
+        &self.0[53..]
+    }
+
+    /// True if it names a span: ids of nothing but zeros name none.
+    pub fn is_valid(&self) -> bool {
+        [self.trace_id(), self.span_id()]
+            .iter()
+            .all(|id| id.bytes().any(|digit| digit != b'0'))
+    }
+
+    /// True if whoever made it records it, and so should others.
+    pub fn is_sampled(&self) -> bool {
+        u8::from_str_radix(self.flags(), 16).is_ok_and(|flags| flags & 1 == 1)
+    }
+}
+
 impl From<TraceParent> for String {
     fn from(parent: TraceParent) -> String {
         parent.0

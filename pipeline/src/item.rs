@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::Manifest;
 use crate::digest::Sha256Digest;
+use crate::envelope::TraceParent;
 use crate::id::{Nonce, PipelineName, RunId, StageName, StepName};
 use crate::time::Timestamp;
 
 pub use crate::demand::{Demand, Placement};
 pub use crate::fault::{Budget, Fault, FaultClass, MAX_MESSAGE_BYTES, clip, clip_to};
-pub use crate::measured::{CacheNote, Measured};
+pub use crate::measured::{CacheNote, Measured, RequestKind, Requests};
 pub use crate::queue_name::{MemoryClass, QueueName};
 pub use crate::status::{RunStatus, StepState};
 
@@ -180,6 +181,9 @@ pub struct RunItem {
     /// The run that this one resumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,
+    /// The span of whoever asked for it, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// What each step may spend.
     pub max: Budget,
     /// The plan: step names in their order.

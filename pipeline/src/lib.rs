@@ -15,6 +15,7 @@ pub mod components;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod demand;
+pub mod diagnosis;
 pub mod digest;
 pub mod envelope;
 mod fault;
@@ -38,6 +39,7 @@ pub mod stage;
 mod status;
 mod text;
 pub mod time;
+pub mod trace;
 pub mod update;
 
 pub use address::{Address, InvalidAddress};

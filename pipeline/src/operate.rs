@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::artifact::ArtifactKey;
+use crate::envelope::TraceParent;
 use crate::id::{RunId, StepName};
 use crate::item::{Item, Placement, RunItem, RunStatus};
 use crate::plan::Birth;
@@ -37,13 +38,14 @@ pub async fn offer_sources(backend: &Backend, spec: &mut Spec) -> PortResult<()>
 }
 
 /// Makes a run of `spec` once, under that id, and sends its first message. `file` holds the specification's canonical
-/// bytes ([`Spec::canonical`]).
+/// bytes ([`Spec::canonical`]). `trace` is the span of whoever asks for it.
 pub async fn submit_spec(
     backend: &Backend,
     spec: &Spec,
     id: RunId,
     now: Timestamp,
     file: &Path,
+    trace: Option<TraceParent>,
 ) -> PortResult<Submitted> {
     let plan = spec.plan().map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -60,7 +62,11 @@ pub async fn submit_spec(
         now,
         deadline: spec.deadline,
     };
-    let (key, run) = (ArtifactKey::Spec(birth.spec), birth.item(&plan));
+    let key = ArtifactKey::Spec(birth.spec);
+    let run = RunItem {
+        trace,
+        ..birth.item(&plan)
+    };
     // Looked at first, so that a conflict leaves no specification behind that no run has.
     if let Some(existing) = backend
         .runs

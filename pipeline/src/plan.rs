@@ -185,6 +185,7 @@ impl Birth {
             deadline: self.now.plus(self.deadline),
             spec: self.spec,
             parent: None,
+            trace: None,
             max: self.max,
             order: plan.steps().iter().map(|s| s.step.clone()).collect(),
             steps,
@@ -199,6 +200,8 @@ impl Birth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::{Artifact, Manifest, Origin, TableShape};
+    use crate::item::{CacheNote, Demand, Fault, FaultClass, Measured, Requests};
 
     fn step(name: &str, branches: Option<Branches>, min_succeeded: u32) -> PlanStep {
         PlanStep {
@@ -275,5 +278,78 @@ mod tests {
                 && step.fault.is_some()
                 && step.demand.is_some()
         );
+    }
+
+    /// Everything that can be in an item is, and as long as it can be; but for its branches, which have items of their own.
+    #[test]
+    fn an_item_stays_small_with_as_many_branches_as_there_may_be() {
+        let name = |i: u32| format!("{i:0>64}");
+        let fanned = |i: u32| (i == 3).then_some(Branches::Known(MAX_BRANCHES));
+        let plan = Plan::new((0..8).map(|i| step(&name(i), fanned(i), 1)).collect()).expect("valid");
+        let mut item = Birth {
+            id: RunId::new(name(0)).expect("valid"),
+            pipeline: PipelineName::new(name(0)).expect("valid"),
+            spec: Sha256Digest::of(b""),
+            max: Budget::DEFAULT_MAX,
+            now: Timestamp(1_795_000_000_000),
+            deadline: Duration::from_secs(7 * 86_400),
+        }
+        .item(&plan);
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+        item.trace = Some(parent.try_into().expect("valid"));
+        for (i, work) in item.steps.values_mut().enumerate() {
+            let fault = Fault::new(FaultClass::Permanent, "e".repeat(4096), u32::MAX, item.deadline);
+            let origin = Origin {
+                run: item.id.clone(),
+                step: item.order[i].clone(),
+                ordinal: MAX_BRANCHES - 1,
+                attempt: u32::MAX,
+            };
+            let artifacts = (0..20).map(|n| Artifact {
+                name: name(n).parse().expect("valid"),
+                sha256: Sha256Digest::of(b""),
+                size_bytes: u64::MAX,
+                table: Some(TableShape {
+                    rows: u64::MAX,
+                    columns: u32::MAX,
+                    decoded_bytes: u64::MAX,
+                }),
+            });
+            work.manifest = Some(Manifest {
+                origin,
+                artifacts: artifacts.collect(),
+            });
+            work.fault = Some(fault);
+            work.demand = Some(Demand {
+                memory_bytes: u64::MAX,
+                scratch_bytes: u64::MAX,
+                reason: "r".repeat(Demand::MAX_REASON_BYTES),
+            });
+            work.measured = Some(Measured {
+                duration_ms: u64::MAX,
+                peak_memory_bytes: Some(u64::MAX),
+                cached: true,
+                cpu_ms: Some(u64::MAX),
+                cache: Some(CacheNote::Miss {
+                    differs: vec![name(0); CacheNote::MAX_DIFFERS],
+                }),
+                requests: Some(Requests {
+                    queue: u32::MAX,
+                    table_reads: u32::MAX,
+                    table_writes: u32::MAX,
+                    store_reads: u32::MAX,
+                    store_writes: u32::MAX,
+                }),
+            });
+        }
+        let all: std::collections::BTreeSet<u32> = (0..MAX_BRANCHES).collect();
+        let wide = item.order[3].clone();
+        item.done.insert(wide.clone(), all.clone());
+        item.lost.insert(wide, all);
+        let size = serde_json::to_vec(&item).expect("serialises").len();
+        assert!(size < 100 * 1024, "{size} bytes");
+        let back: RunItem =
+            serde_json::from_slice(&serde_json::to_vec(&item).expect("serialises")).expect("reads back");
+        assert_eq!(back, item);
     }
 }

@@ -1,7 +1,8 @@
 //! Which backend to speak to. The only file that names one.
 
-use pipeline::Address;
+use pipeline::diagnosis::Examination;
 use pipeline::ports::{Backend, Host};
+use pipeline::{Address, QueueName};
 
 use crate::exit::Failure;
 
@@ -40,6 +41,37 @@ pub async fn open(address: &Address, access: Access, host: &Host) -> Result<Back
     }
 }
 
+/// What a backend finds of itself, however broken it is. On AWS, its queues are these.
+pub async fn examine(address: &Address, queues: &[QueueName], host: &Host) -> Result<Examination, Failure> {
+    match address {
+        Address::Local(folder) => Ok(backend_local::examine(folder, host).await),
+        #[cfg(feature = "aws")]
+        Address::Aws {
+            name,
+            bucket,
+            account,
+        } => {
+            let options = aws_options(name, bucket.as_ref(), account.as_ref());
+            Ok(Box::pin(backend_aws::examine(&options, queues, host)).await)
+        }
+        #[cfg(not(feature = "aws"))]
+        Address::Aws { .. } => {
+            let _ = queues;
+            Err(without_aws())
+        }
+    }
+}
+
+#[cfg(feature = "aws")]
+fn aws_options(name: &str, bucket: Option<&String>, account: Option<&String>) -> backend_aws::Options {
+    backend_aws::Options {
+        name: name.to_owned(),
+        bucket: bucket.cloned(),
+        account: account.cloned(),
+        ..backend_aws::Options::default()
+    }
+}
+
 /// The fleet's things on AWS; none of them need be there.
 #[cfg(feature = "aws")]
 pub async fn open_aws(address: &Address, host: &Host) -> Result<backend_aws::Aws, Failure> {
@@ -53,12 +85,7 @@ pub async fn open_aws(address: &Address, host: &Host) -> Result<backend_aws::Aws
             "{address} is not on AWS: name the fleet with --backend aws:NAME or FLEETLINE_BACKEND"
         )));
     };
-    let options = backend_aws::Options {
-        name: name.clone(),
-        bucket: bucket.clone(),
-        account: account.clone(),
-        ..backend_aws::Options::default()
-    };
+    let options = aws_options(name, bucket.as_ref(), account.as_ref());
     Ok(backend_aws::open(&options, host).await?)
 }
 

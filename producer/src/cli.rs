@@ -11,8 +11,8 @@ use crate::backend::Access;
 #[cfg(feature = "aws")]
 use crate::commands::setup;
 use crate::commands::{
-    artifacts, cancel, cost, dead_letters, diff, export_timings, extend, gc, list, logs, models, pause,
-    pipelines, resume, show, simulate_scaling, submit, unpause, watch, workers,
+    artifacts, cancel, cost, dead_letters, diff, doctor, export_timings, extend, gc, list, logs, models,
+    pause, pipelines, resume, show, simulate_scaling, submit, unpause, watch, workers,
 };
 use crate::exit::{EXIT_CODES, Failure};
 
@@ -118,6 +118,7 @@ pub enum Command {
     Cost(cost::Args),
     SimulateScaling(Box<simulate_scaling::Args>),
     Gc(gc::Args),
+    Doctor(doctor::Args),
     #[cfg(feature = "aws")]
     Setup(setup::Args),
 }
@@ -144,6 +145,7 @@ impl Command {
             | Self::ExportTimings(_)
             | Self::Cost(_)
             | Self::SimulateScaling(_)
+            | Self::Doctor(_)
             | Self::Artifacts(_) => Access::Look,
             Self::Cancel(_) | Self::Resume(_) | Self::Extend(_) | Self::Pause(_) | Self::Unpause(_) => {
                 Access::Change

@@ -227,13 +227,18 @@ impl Costs {
 }
 
 /// Of one write of an item.
-fn write_units(item_bytes: f64) -> f64 {
+pub(crate) fn write_units(item_bytes: f64) -> f64 {
     (item_bytes / WRITE_UNIT_BYTES).ceil().max(1.0)
+}
+
+/// Of one consistent read of an item.
+pub(crate) fn read_units(item_bytes: f64) -> f64 {
+    (item_bytes / (4.0 * WRITE_UNIT_BYTES)).ceil().max(1.0)
 }
 
 /// Half way from the item's size at birth to its size at its end; as JSON, which is about what DynamoDB counts.
 #[expect(clippy::cast_precision_loss, reason = "an item is below 400 KB")]
-fn mean_item_bytes(run: &RunItem) -> f64 {
+pub(crate) fn mean_item_bytes(run: &RunItem) -> f64 {
     let size = |run: &RunItem| serde_json::to_vec(run).map_or(0, |text| text.len());
     let mut at_birth = run.clone();
     for step in at_birth.steps.values_mut() {

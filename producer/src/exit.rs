@@ -11,7 +11,7 @@ use pipeline::ports::{ErrorKind, PortError};
 pub enum Exit {
     /// Done; of `watch`: the run succeeded.
     Done = 0,
-    /// It did not work: the backend, a file, the network.
+    /// It did not work: the backend, a file, the network; of `doctor`: a check failed.
     Error = 1,
     /// The command line or the specification is wrong.
     Usage = 2,
@@ -35,7 +35,7 @@ pub enum Exit {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done; of watch and submit --watch: the run SUCCEEDED
-  1    it did not work: the backend, a file, damaged data
+  1    it did not work: the backend, a file, damaged data; of doctor: a check FAILED
   2    the command line or the specification is wrong
   3    what was named is not there: run, step, artifact, model, dead letter, folder
   4    what is there forbids it: key taken by another specification, run ended, alias moved

@@ -6,15 +6,17 @@
 pub mod backend;
 pub mod cli;
 pub mod commands;
-#[cfg(feature = "aws")]
 pub mod cost;
 pub mod dates;
 pub mod diff;
+pub mod doctor;
 pub mod exit;
 pub mod garbage;
 pub mod host;
 pub mod prices;
+pub mod queues;
 pub mod render;
+pub mod requests;
 pub mod scaling;
 pub mod session;
 pub mod sizing;
@@ -65,6 +67,9 @@ async fn run(mut cli: cli::Cli) -> Result<Exit, Failure> {
     let output = render::Output::new(cli.global.json, cli.global.is_coloured());
     if let cli::Command::SimulateScaling(args) = &cli.command {
         return commands::simulate_scaling::perform(args, output);
+    }
+    if let cli::Command::Doctor(args) = cli.command {
+        return commands::doctor::perform(&cli.global.backend, &host, output, args).await;
     }
     #[cfg(feature = "aws")]
     if let cli::Command::Setup(args) = cli.command {

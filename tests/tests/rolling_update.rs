@@ -1,9 +1,6 @@
 //! One component is deployed while the fleet is at work: a newer build takes over without a gap, a broken one is taken
 //! back, and the other components notice nothing.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "load and watchers go on in real time"
-)]
+#![allow(clippy::disallowed_methods, reason = "load and watchers go on in real time")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

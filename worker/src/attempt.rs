@@ -241,6 +241,7 @@ async fn work(
                 cpu_ms: ran.cpu_ms,
                 cached: false,
                 cache: note,
+                requests: None,
             };
             return Ok(Ended::Result {
                 outcome,

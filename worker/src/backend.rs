@@ -9,6 +9,7 @@ use pipeline::{Address, MemoryClass, WorkerId, components};
 use crate::config::{Durability, Settings};
 use crate::demand::Room;
 use crate::metrics::{Metrics, metered};
+use crate::requests;
 use crate::worker::Rhythm;
 
 /// A backend that was opened.
@@ -91,5 +92,8 @@ struct Requests(Arc<Metrics>);
 impl backend_aws::Observer for Requests {
     fn request(&self, service: &str, operation: &str, failed: Option<ErrorKind>) {
         self.0.request(service, operation, failed);
+        if let Some(kind) = backend_aws::paid_as(service, operation) {
+            requests::made(kind);
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::diagnosis::ClockReading;
 use pipeline::ports::Presence;
 use pipeline::{QueueName, Timestamp, operate};
 
@@ -13,6 +14,8 @@ use crate::worker::Worker;
 
 /// How long a line may be known to nobody else, where lines are stored by requests.
 const STORE_LOGS_EVERY: Duration = Duration::from_secs(5);
+/// How long a span waits at most for others to go with it.
+const EXPORT_SPANS_EVERY: Duration = Duration::from_secs(1);
 /// The most runs that one round of the sweeper looks at.
 const SWEEP_BATCH: usize = 100;
 
@@ -41,6 +44,13 @@ pub fn start(worker: &Arc<Worker>, queues: &[QueueName], sweep_every: Duration) 
     if worker.logs.is_some() {
         every(worker, STORE_LOGS_EVERY, false, |worker| async move {
             store_logs(&worker).await
+        });
+    }
+    if worker.outlets.spans.is_some() {
+        every(worker, EXPORT_SPANS_EVERY, false, |worker| async move {
+            if let Some(spans) = &worker.outlets.spans {
+                spans.export(&*worker.host.clock).await;
+            }
         });
     }
     every(worker, rhythm.gauges, true, move |worker| {
@@ -126,13 +136,16 @@ pub async fn read_pauses(worker: &Worker) {
 pub async fn check_clock(worker: &Worker) {
     let before = worker.host.clock.now();
     let found = match worker.backend.runs.server_time().await {
-        Ok(server) => skewed(
-            server,
-            before,
-            worker.host.clock.now(),
-            most_skew(worker.timing.lease),
-        )
-        .map(|why| (Obstacle::Clock, why)),
+        Ok(server) => {
+            let after = worker.host.clock.now();
+            let reading = ClockReading {
+                server,
+                before,
+                after,
+            };
+            let complaint = reading.complaint(worker.timing.lease);
+            complaint.map(|why| (Obstacle::Clock, why))
+        }
         Err(e) => Some((Obstacle::Backend, format!("the backend does not answer: {e}"))),
     };
     for obstacle in [Obstacle::Clock, Obstacle::Backend] {
@@ -148,33 +161,6 @@ pub async fn check_clock(worker: &Worker) {
             None => tracing::info!("takes work again"),
         }
     }
-}
-
-/// How far apart the clocks may be. Some backends tell their time in whole seconds only.
-fn most_skew(lease: Duration) -> Duration {
-    (lease / 4).max(Duration::from_secs(1))
-}
-
-/// Why our clock is too far from the backend's, which said `server` at some moment between `before` and `after` on
-/// ours.
-fn skewed(server: Timestamp, before: Timestamp, after: Timestamp, most: Duration) -> Option<String> {
-    let (skew, which) = if server < before {
-        (before.since(server), "ahead of")
-    } else {
-        (server.since(after), "behind")
-    };
-    // Nobody wants to read of milliseconds in an hour.
-    let shown = match skew.as_secs() {
-        0..10 => skew,
-        _ => Duration::from_secs((skew + Duration::from_millis(500)).as_secs()),
-    };
-    (skew > most).then(|| {
-        format!(
-            "this machine's clock is {} {which} the backend's, and at most {} (a quarter of the lease) is taken: set the clock",
-            humantime::format_duration(shown),
-            humantime::format_duration(most),
-        )
-    })
 }
 
 async fn announce(worker: &Worker, queues: &[QueueName], since: Timestamp) {
@@ -198,26 +184,5 @@ async fn read_gauges(worker: &Worker, queues: &[QueueName]) {
                 .queue(queue, depth.visible, depth.oldest.unwrap_or_default()),
             Err(e) => tracing::debug!(stage = %queue, "cannot read the queue's depth: {e}"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_skew_is_told_from_a_slow_answer() {
-        let at = |seconds: u64| Timestamp(seconds * 1000);
-        let most = Duration::from_secs(7);
-        assert_eq!(
-            skewed(at(100), at(99), at(130), most),
-            None,
-            "the answer took long"
-        );
-        assert_eq!(skewed(at(100), at(107), at(107), most), None, "just within");
-        let ahead = skewed(at(100), at(3700), at(3700), most).expect("an hour ahead");
-        assert!(ahead.contains("1h ahead of"), "{ahead}");
-        let behind = skewed(at(3700), at(100), at(100), most).expect("an hour behind");
-        assert!(behind.contains("1h behind"), "{behind}");
     }
 }

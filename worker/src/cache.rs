@@ -139,6 +139,16 @@ async fn serves(backend: &Backend, manifest: &Manifest) -> PortResult<bool> {
     Ok(backend.runs.load(&manifest.origin.run).await?.is_some())
 }
 
+/// How many entries [`remember`] keeps.
+pub fn entries(identity: Option<&Identity>, outcome: &Outcome, manifest: &Manifest) -> u32 {
+    // Under its key, and as the latest of its step.
+    if identity.is_some() && may_serve(outcome, manifest) {
+        2
+    } else {
+        0
+    }
+}
+
 /// Remembers a committed result. Best effort: what is not remembered is done again.
 pub async fn remember(
     backend: &Backend,

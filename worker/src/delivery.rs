@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::ports::{Delivery, PortResult, Receipt};
+use pipeline::envelope::TraceParent;
+use pipeline::ports::{Delivery, PortResult, Queue, Receipt};
 use pipeline::protocol::{self, Claimant, Held, Refusal, Work};
+use pipeline::trace::RunSpan;
 use pipeline::update::Applied;
-use pipeline::{Envelope, Item, QueueName, RunItem, StepItem, StepState, operate};
+use pipeline::{Envelope, Item, QueueName, RunId, RunItem, StepItem, StepState, operate};
 
 use crate::moments::Moment;
+use crate::requests;
 use crate::worker::Worker;
 
 /// How often an update is tried whose answer was lost.
@@ -38,6 +41,8 @@ pub struct Claimed {
     pub held: Held,
     /// Monotonic time just before the claim.
     pub claimed_at: Duration,
+    /// The span that its message names, or else the run's.
+    pub trace: TraceParent,
 }
 
 enum Taken {
@@ -47,6 +52,10 @@ enum Taken {
 
 /// Handles one delivery to its end. Never fails: what goes wrong is logged, and the message comes again.
 pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
+    Box::pin(requests::counting(handle_counted(worker, queue, delivery))).await;
+}
+
+async fn handle_counted(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
     let received_at = worker.host.clock.monotonic();
     let Delivery {
         body,
@@ -69,7 +78,10 @@ pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
         version: worker.version.clone(),
     };
     match take(&worker, &work, hint.after.as_ref(), &who).await {
-        Ok(Taken::Won(claimed)) => {
+        Ok(Taken::Won(mut claimed)) => {
+            if let Some(named) = hint.traceparent.filter(TraceParent::is_valid) {
+                claimed.trace = named;
+            }
             worker.moments.reach(Moment::Claimed, &work).await;
             crate::attempt::carry_out(&worker, &queue, *claimed, receipt, received_at).await;
         }
@@ -77,7 +89,7 @@ pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
             if let Answer::Bury(reason) = &reply {
                 tracing::warn!(run.id = %work.run, step = %work.step, stage = %queue, "message refused: {reason}");
             }
-            answer(&worker, receipt, reply).await;
+            finish(&worker, &work.run, receipt, reply).await;
         }
         Err(e) => {
             tracing::warn!(run.id = %work.run, step = %work.step, stage = %queue, "claim failed, the message comes again: {e}");
@@ -92,13 +104,33 @@ pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
     worker.moments.reach(Moment::Acknowledged, &work).await;
 }
 
+/// Answers the message of a run. While somebody is being told of the run's end, it is acknowledged only afterwards, and
+/// nobody waits for that here: if this process dies before, the message comes again.
+pub async fn finish(worker: &Worker, run: &RunId, receipt: Receipt, reply: Answer) {
+    let notices = worker.outlets.notices.as_ref();
+    match notices.and_then(|notices| notices.under_way(run)) {
+        Some(told) if reply == Answer::Ack => {
+            let queue = Arc::clone(&worker.backend.queue);
+            worker.host.spawn.spawn(Box::pin(async move {
+                told.await;
+                answer_by(&*queue, receipt, reply).await;
+            }));
+        }
+        _ => answer(worker, receipt, reply).await,
+    }
+}
+
 /// Answers a message. A failure is no harm: the message becomes visible by itself.
 pub async fn answer(worker: &Worker, receipt: Receipt, answer: Answer) {
+    answer_by(&*worker.backend.queue, receipt, answer).await;
+}
+
+async fn answer_by(queues: &dyn Queue, receipt: Receipt, answer: Answer) {
     let queue = receipt.queue().clone();
     let answered = match &answer {
-        Answer::Ack => worker.backend.queue.ack(receipt).await,
-        Answer::Release(delay) => worker.backend.queue.release(receipt, *delay).await,
-        Answer::Bury(reason) => worker.backend.queue.dead_letter(receipt, reason).await,
+        Answer::Ack => queues.ack(receipt).await,
+        Answer::Release(delay) => queues.release(receipt, *delay).await,
+        Answer::Bury(reason) => queues.dead_letter(receipt, reason).await,
     };
     if let Err(e) = answered {
         tracing::debug!(stage = %queue, "message not answered ({answer:?}), it will come again: {e}");
@@ -174,6 +206,7 @@ fn won(work: &Work, who: &Claimant, item: Item, read: Option<RunItem>, claimed_a
     };
     match read.or_else(|| item.into_run()) {
         Some(run) => Taken::Won(Box::new(Claimed {
+            trace: RunSpan::of(&run).context,
             run,
             step,
             held,
@@ -195,7 +228,12 @@ async fn refused(
     let run = read.or_else(|| stored.and_then(Item::into_run));
     match refusal {
         Refusal::Unknown(reason) => Ok(Answer::Bury(reason)),
-        Refusal::Ended(_) => Ok(Answer::Ack),
+        Refusal::Ended(_) => {
+            if let (Some(run), Some(notices)) = (&run, &worker.outlets.notices) {
+                notices.tell_again(run, work);
+            }
+            Ok(Answer::Ack)
+        }
         Refusal::Mismatch(reason) => {
             tracing::debug!(run.id = %work.run, step = %work.step, "message acknowledged without work: {reason}");
             Ok(Answer::Ack)

@@ -11,7 +11,7 @@ use pipeline::item::{Demand, FaultClass, Placement};
 use pipeline::operate::Foresight;
 use pipeline::spec::Weight;
 use pipeline::stage::{Assignment, Committed, Found, Read, SourceFile, Stage};
-use pipeline::{MemoryClass, QueueName, RunItem, Spec, StageName, StepName};
+use pipeline::{Manifest, MemoryClass, QueueName, RunItem, Spec, StageName, StepName};
 
 use crate::attempt::Failure;
 use crate::config::{self, ByteSize};
@@ -195,6 +195,28 @@ fn demand(run: &RunItem, spec: &Spec, step: &StepName) -> Option<Demand> {
         stage.demand(&assignment)
     });
     branches.max_by_key(|demand| demand.memory_bytes)
+}
+
+/// Where the step after `step` begins, once that is committed with `manifest`, and has said into how many branches the next
+/// one is fanned out.
+pub async fn after(
+    worker: &Worker,
+    run: &RunItem,
+    step: &StepName,
+    manifest: &Manifest,
+    branches: Option<u32>,
+) -> Placement {
+    let Some(next) = run.successor(step).cloned() else {
+        return Placement::default();
+    };
+    let mut run = run.clone();
+    if let Some(own) = run.steps.get_mut(step) {
+        own.manifest = Some(manifest.clone());
+    }
+    if let (Some(n), Some(next)) = (branches, run.steps.get_mut(&next)) {
+        next.branches = Some(n);
+    }
+    worker.placement(&run, &next).await
 }
 
 #[async_trait]

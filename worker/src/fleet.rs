@@ -18,6 +18,7 @@ use crate::drain::{Drain, Phase};
 use crate::http::{Endpoint, EndpointError, Obstacle, Readiness};
 use crate::metrics::Metrics;
 use crate::moments::Moments;
+use crate::outlets::{Notices, Outlets, Spans, watched};
 use crate::pool;
 use crate::scratch::ScratchRoot;
 use crate::telemetry::Gathered;
@@ -41,6 +42,9 @@ pub enum StartError {
     /// ECS says where its agent is in a way that we do not understand.
     #[error("ECS_AGENT_URI: {0}")]
     Agent(String),
+    /// Somebody cannot be told what the settings say.
+    #[error("{0}: {1}")]
+    Outlet(&'static str, String),
     /// Metrics cannot be shown.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -70,9 +74,15 @@ pub fn build(
     })?;
     let agent = settings.ecs_agent.as_deref().map(Agent::at).transpose();
     let protection = Protection::new(host.clone(), agent.map_err(StartError::Agent)?);
+    let version = settings.build.clone();
+    let outlets = outlets(settings, &id, &version, &host)?;
+    let backend = Backend {
+        runs: watched(backend.runs, &outlets),
+        ..backend
+    };
     Ok(Arc::new(Worker {
         id,
-        version: settings.build.clone(),
+        version,
         backend,
         host,
         readiness: Arc::new(Readiness::new()),
@@ -105,7 +115,26 @@ pub fn build(
         children: true,
         logs,
         progress,
+        outlets,
     }))
+}
+
+/// Who is told something, as the settings say.
+fn outlets(settings: &Settings, id: &WorkerId, version: &str, host: &Host) -> Result<Outlets, StartError> {
+    let spans = settings.otlp_endpoint.as_ref();
+    let spans = spans.map(|endpoint| Spans::to(endpoint, id, version)).transpose();
+    let notices = settings.notify_url.clone();
+    let notices = notices
+        .map(|url| Notices::to(url.0, settings.notify_on, host))
+        .transpose();
+    Ok(Outlets {
+        spans: spans
+            .map_err(|e| StartError::Outlet("otlp_endpoint", e))?
+            .map(Arc::new),
+        notices: notices
+            .map_err(|e| StartError::Outlet("notify_url", e))?
+            .map(Arc::new),
+    })
 }
 
 /// The queues of these stages, in every class that they are deployed in, or in one of `classes` only.
@@ -143,6 +172,7 @@ impl Running {
         let _ = self.open_pools.wait_for(|n| *n == 0).await;
         worker.scratch.remove_idle();
         worker.protection.leave().await;
+        worker.outlets.flush(&worker.host).await;
         background::store_logs(worker).await;
         if let Err(e) = worker.backend.fleet.leave(&worker.id).await {
             tracing::debug!("cannot say that this worker leaves: {e}");

@@ -197,7 +197,7 @@ async fn definition(worker: &Worker, name: &PipelineName) -> PortResult<Result<D
 
 /// Makes the run, or drives on the one that is there.
 async fn make(worker: &Worker, definition: &Definition, wanted: &Wanted) -> PortResult<Taken> {
-    let Wanted { run, spec } = wanted;
+    let Wanted { run, spec, trace } = wanted;
     let name = &definition.name;
     let rules = match definition.rules() {
         Ok(rules) => rules,
@@ -213,7 +213,15 @@ async fn make(worker: &Worker, definition: &Definition, wanted: &Wanted) -> Port
     }
     let file = spec_file(worker, &spec.canonical())?;
     let now = worker.host.clock.now();
-    match operate::submit_spec(&worker.backend, spec, run.clone(), now, file.path()).await? {
+    let submitted = operate::submit_spec(
+        &worker.backend,
+        spec,
+        run.clone(),
+        now,
+        file.path(),
+        trace.clone(),
+    );
+    match submitted.await? {
         Submitted::New(_) => tracing::info!(run.id = %run, "made a run of pipeline {name}"),
         Submitted::Again(_) => tracing::debug!(run.id = %run, "the run is there already"),
         Submitted::Conflict(_) => {

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::item::{Fault, FaultClass, MAX_BRANCHES, Measured, Placement};
-use pipeline::operate::Foresight as _;
+use pipeline::item::{Fault, FaultClass, MAX_BRANCHES, Measured, Placement, Requests};
 use pipeline::ports::{PortResult, Receipt};
 use pipeline::protocol::{self, Ending, Held, Next};
 use pipeline::stage::Outcome;
 use pipeline::update::{Applied, GuardedUpdate};
-use pipeline::{Item, Manifest, QueueName, RunItem, RunStatus, StepState, operate};
+use pipeline::{Item, Manifest, QueueName, RunId, RunItem, RunStatus, StepState, operate};
 
 use crate::attempt::{Ended, Failure};
 use crate::cache::{self, Identity};
-use crate::delivery::{Answer, Claimed, answer, send_work};
+use crate::delivery::{Answer, Claimed, finish, send_work};
+use crate::demand;
 use crate::lease::{Lease, Lost};
 use crate::metrics::AttemptOutcome;
 use crate::moments::Moment;
+use crate::outlets::AttemptSpan;
+use crate::requests::{self, Rest};
 use crate::worker::Worker;
 
 /// How often an update is tried whose answer was lost.
@@ -61,23 +63,34 @@ pub async fn settle(
     };
     worker.metrics.attempt_ended(&queue.stage, outcome, worked);
     let work = &claimed.held.work;
+    if let Some(spans) = &worker.outlets.spans {
+        let span = AttemptSpan {
+            held: &claimed.held,
+            queue,
+            parent: &claimed.trace,
+            outcome,
+            ended_at: worker.host.clock.now(),
+            duration,
+        };
+        spans.attempt(&*worker.host.random, &span);
+    }
     let outcome = outcome.as_str();
     tracing::info!(
         run.id = %work.run, step = %work.step, branch = work.branch, stage = %queue, attempt = claimed.held.attempt,
         duration_ms = pipeline::time::millis(duration), outcome, "attempt ended"
     );
     if let Some(receipt) = lease.into_receipt() {
-        respond(worker, receipt, reply).await;
+        respond(worker, &work.run, receipt, reply).await;
     }
 }
 
-async fn respond(worker: &Worker, receipt: Receipt, reply: PortResult<Answer>) {
+async fn respond(worker: &Worker, run: &RunId, receipt: Receipt, reply: PortResult<Answer>) {
     let reply = reply.unwrap_or_else(|e| {
         // What is committed or recorded stays so; whoever gets the message again does the rest.
         tracing::warn!(stage = %receipt.queue(), "delivery not finished, its message comes again: {e}");
         Answer::Release(worker.backoff(0))
     });
-    answer(worker, receipt, reply).await;
+    finish(worker, run, receipt, reply).await;
 }
 
 struct Settling<'a> {
@@ -104,6 +117,11 @@ impl Settling<'_> {
         let name = match ending {
             Ending::Halt(_) => AttemptOutcome::Halted,
             Ending::Advance(_) | Ending::FanOut(..) | Ending::Register(_) => AttemptOutcome::Committed,
+        };
+        let cached = cache::entries(identity, &outcome, &manifest);
+        let measured = Measured {
+            requests: self.requests(&ending, cached),
+            ..measured
         };
         match self.commit(ending, manifest.clone(), measured).await {
             Ok(Some(item)) => {
@@ -142,7 +160,9 @@ impl Settling<'_> {
             (Outcome::Advance, None) if asks_for_number => {
                 Err("the next step is fanned out, and the stage did not say into how many branches".into())
             }
-            (Outcome::Advance, None) => Ok(Ending::Advance(self.placement(manifest, None).await)),
+            (Outcome::Advance, None) => Ok(Ending::Advance(
+                demand::after(self.worker, run, &work.step, manifest, None).await,
+            )),
             (Outcome::FanOut { branches }, None) => {
                 let least = next.and_then(|next| next.min_succeeded).unwrap_or(1).max(1);
                 if !asks_for_number {
@@ -155,7 +175,8 @@ impl Settling<'_> {
                         "the stage fans out into {branches} branches: {least} to {MAX_BRANCHES} are possible here"
                     ))
                 } else {
-                    let placement = self.placement(manifest, Some(*branches)).await;
+                    let placement =
+                        demand::after(self.worker, run, &work.step, manifest, Some(*branches)).await;
                     Ok(Ending::FanOut(placement, *branches))
                 }
             }
@@ -167,20 +188,21 @@ impl Settling<'_> {
         }
     }
 
-    /// Where the next step begins, once this one is committed with that manifest.
-    async fn placement(&self, manifest: &Manifest, branches: Option<u32>) -> Placement {
-        let step = &self.claimed.held.work.step;
-        let Some(next) = self.claimed.run.successor(step).cloned() else {
-            return Placement::default();
+    /// What the delivery asks for in all; none where that is not paid for.
+    fn requests(&self, ending: &Ending, cached: u32) -> Option<Requests> {
+        let (run, work) = (&self.claimed.run, &self.claimed.held.work);
+        let next = run.successor(&work.step).and_then(|name| run.steps.get(name));
+        let messages = match ending {
+            Ending::Advance(_) if work.branch.is_none() => next.map_or(0, |next| next.branches.unwrap_or(1)),
+            Ending::FanOut(_, branches) => *branches,
+            Ending::Advance(_) | Ending::Halt(_) | Ending::Register(_) => 0,
         };
-        let mut run = self.claimed.run.clone();
-        if let Some(own) = run.steps.get_mut(step) {
-            own.manifest = Some(manifest.clone());
-        }
-        if let (Some(n), Some(next)) = (branches, run.steps.get_mut(&next)) {
-            next.branches = Some(n);
-        }
-        self.worker.placement(&run, &next).await
+        let rest = Rest {
+            messages,
+            cached,
+            joins: work.branch.is_some(),
+        };
+        requests::so_far().map(|counted| counted.and(rest.requests()))
     }
 
     /// The committed item; none if the right to commit was lost.

@@ -16,6 +16,7 @@ use crate::drain::Drain;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
 use crate::moments::Moments;
+use crate::outlets::Outlets;
 use crate::scratch::ScratchRoot;
 use crate::telemetry::Gathered;
 
@@ -55,6 +56,8 @@ pub struct Worker {
     pub logs: Option<Gathered>,
     /// Who wants to know how far a stage is.
     pub progress: Option<ProgressSink>,
+    /// Who else is told something.
+    pub outlets: Outlets,
 }
 
 /// Is told how far a step's work is, from 0 to 1.

@@ -34,7 +34,7 @@ impl World {
         let file = self.folder.path().join("spec.json");
         std::fs::write(&file, spec.canonical()).expect("writes");
         let (id, now) = (RunId::new(id).expect("valid"), self.host.clock.now());
-        operate::submit_spec(&self.local.backend, &spec, id.clone(), now, &file)
+        operate::submit_spec(&self.local.backend, &spec, id.clone(), now, &file, None)
             .await
             .expect("submitted");
         id

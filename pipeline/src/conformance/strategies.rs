@@ -21,8 +21,8 @@ use crate::digest::Sha256Digest;
 use crate::guard::Guard;
 use crate::id::{ModelName, Nonce, PipelineName, RunId, StageName, StepName};
 use crate::item::{
-    BranchItem, Budget, CacheNote, Demand, Fault, FaultClass, Item, ItemKey, Measured, MemoryClass, RunItem,
-    RunStatus, Slot, StepItem, StepState,
+    BranchItem, Budget, CacheNote, Demand, Fault, FaultClass, Item, ItemKey, Measured, MemoryClass, Requests,
+    RunItem, RunStatus, Slot, StepItem, StepState,
 };
 use crate::registry::Registered;
 use crate::time::Timestamp;
@@ -156,12 +156,21 @@ fn measured() -> impl Strategy<Value = Measured> {
         vec("[a-z:]{1,9}", 0..3).prop_map(|differs| CacheNote::Miss { differs }),
     ];
     let sizes = (0..9u64, option::of(0..9u64), option::of(0..9u64));
-    (sizes, option::of(cache)).prop_map(|((duration_ms, peak_memory_bytes, cpu_ms), cache)| Measured {
-        duration_ms,
-        peak_memory_bytes,
-        cached: cache == Some(CacheNote::Hit),
-        cpu_ms,
-        cache,
+    let requests = (0..3u32, 0..3u32).prop_map(|(queue, store_reads)| Requests {
+        queue,
+        store_reads,
+        ..Requests::default()
+    });
+    (sizes, option::of(cache), option::of(requests)).prop_map(|(sizes, cache, requests)| {
+        let (duration_ms, peak_memory_bytes, cpu_ms) = sizes;
+        Measured {
+            duration_ms,
+            peak_memory_bytes,
+            cached: cache == Some(CacheNote::Hit),
+            cpu_ms,
+            cache,
+            requests,
+        }
     })
 }
 
@@ -268,6 +277,7 @@ fn run_item() -> impl Strategy<Value = RunItem> {
                     deadline,
                     spec: Sha256Digest::of(b"spec"),
                     parent: None,
+                    trace: None,
                     max,
                     order: names,
                     steps,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Set, derived};
+use crate::envelope::TraceParent;
 use crate::id::{PipelineName, RunId};
 
 /// The longest message that is read, in bytes: SQS takes no longer one.
@@ -23,6 +24,9 @@ pub struct RunRequest {
     /// Values of the specification's parameters.
     #[serde(default, skip_serializing_if = "Set::is_empty")]
     pub set: Set,
+    /// W3C trace context of whoever asks: the run belongs to its trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// A run request as it is posted.
@@ -247,8 +251,8 @@ mod tests {
 
     #[test]
     fn requests_come_alone_or_in_an_event() {
-        let request =
-            r#"{"version":"1","pipeline":"flights","key":"order-1","set":{"rounds":7,"day":"2026-11-25"}}"#;
+        let request = r#"{"version":"1","pipeline":"flights","key":"order-1","set":{"rounds":7,"day":"2026-11-25"},"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#;
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
         let want = vec![Event::Run(RunRequest {
             pipeline: PipelineName::new("flights").expect("valid"),
             key: RunId::new("order-1").expect("valid"),
@@ -257,6 +261,7 @@ mod tests {
                 ("day".into(), crate::spec::Parameter::Text("2026-11-25".into())),
             ]
             .into(),
+            traceparent: Some(parent.try_into().expect("valid")),
         })];
         assert_eq!(parse(request).expect("read"), want);
         let event =

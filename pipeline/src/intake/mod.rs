@@ -18,6 +18,7 @@ pub(crate) use self::message::Posted;
 pub use self::message::{Created, Event, RunRequest, Unreadable, parse};
 pub use self::rules::{ObjectRule, Rules};
 use crate::digest::Sha256Digest;
+use crate::envelope::TraceParent;
 use crate::id::{MAX_ID_BYTES, PipelineName, RunId, StageName};
 use crate::item::{MemoryClass, QueueName};
 use crate::spec::{Overrides, Parameter, Setting, Spec, by_name, load};
@@ -58,6 +59,8 @@ pub struct Wanted {
     pub run: RunId,
     /// What it does.
     pub spec: Spec,
+    /// The span of whoever asks for it, if it said so.
+    pub trace: Option<TraceParent>,
 }
 
 /// Why an event makes no run. Its text becomes the reason in the dead-letter queue.
@@ -77,6 +80,7 @@ impl Definition {
         Ok(Wanted {
             run: request.key.clone(),
             spec,
+            trace: request.traceparent.clone(),
         })
     }
 
@@ -92,6 +96,7 @@ impl Definition {
         Ok(Wanted {
             run: object.run_of(&self.name),
             spec: self.spec(set)?,
+            trace: None,
         })
     }
 
@@ -229,6 +234,7 @@ set = { file = "{uri}", rounds = "7" }
             pipeline: definition.name.clone(),
             key: RunId::new("order-1").expect("valid"),
             set: set.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
+            traceparent: None,
         };
         let wanted = definition.requested(&request(&[])).expect("makes a run");
         assert_eq!(wanted.run.as_str(), "order-1");

@@ -10,6 +10,7 @@ use crate::item::{
 use crate::protocol::Work;
 use crate::protocol::attempt::ready;
 use crate::time::Timestamp;
+use crate::trace::RunSpan;
 use crate::update::GuardedUpdate;
 
 /// A message and the queue that it goes to.
@@ -50,7 +51,7 @@ pub fn message(
             step: step.clone(),
             after: work.after.clone(),
             branch,
-            traceparent: None,
+            traceparent: Some(RunSpan::of(run).context),
         }),
     }
 }

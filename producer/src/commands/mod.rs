@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod cost;
 pub mod dead_letters;
 pub mod diff;
+pub mod doctor;
 pub mod export_timings;
 pub mod extend;
 pub mod gc;
@@ -56,6 +57,7 @@ pub async fn perform(session: &Session, command: Command) -> Result<Exit, Failur
         Command::Cost(args) => cost::perform(session, args).await,
         Command::SimulateScaling(_) => unreachable!("it needs no session: nothing of a fleet is asked"),
         Command::Gc(args) => gc::perform(session, args).await,
+        Command::Doctor(_) => unreachable!("it opens the backend by itself, however broken that is"),
         #[cfg(feature = "aws")]
         Command::Setup(_) => unreachable!("it is done before a session is opened: nothing may be there yet"),
     }

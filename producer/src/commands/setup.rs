@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use futures::stream::{StreamExt as _, TryStreamExt as _};
+use pipeline::Address;
 use pipeline::ports::Host;
-use pipeline::{Address, components};
 use serde::Serialize;
 
 use crate::backend::open_aws;
 use crate::exit::{Exit, Failure};
+use crate::queues::queues_of;
 use crate::render::{Cell, Output, Table};
 
 /// Make the table, the bucket and the queues that a fleet needs on AWS.
@@ -61,16 +62,7 @@ pub(crate) async fn perform(
     output: Output,
     args: Args,
 ) -> Result<Exit, Failure> {
-    let list = match &args.components {
-        None => components::BUILT_IN.to_owned(),
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|e| Failure::Usage(format!("cannot read {}: {e}", path.display())))?,
-    };
-    let list = components::read(&list).map_err(Failure::Usage)?;
-    let mut queues = components::queues(&list);
-    if args.test_stages {
-        queues.extend(components::test_queues());
-    }
+    let queues = queues_of(args.components.as_deref(), args.test_stages)?;
     let aws = open_aws(address, host).await?;
     let setup = aws.setup();
     let mut made = vec![MadeView::from(setup.table().await?), setup.bucket().await?.into()];

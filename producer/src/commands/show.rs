@@ -10,7 +10,9 @@ use serde::Serialize;
 use crate::commands::list::took;
 use crate::commands::results::{self, results_of};
 use crate::exit::{Exit, Failure};
+use crate::prices::Prices;
 use crate::render::{Cell, Table, ago, duration, printable, size, until};
+use crate::requests::RequestsView;
 use crate::session::Session;
 use crate::view::{CacheView, RunView, StepView, state, state_colour, status_colour};
 use crate::waiting::{self, Reason, ReasonView, Surroundings, why_waits};
@@ -23,6 +25,11 @@ use crate::waiting::{self, Reason, ReasonView, Surroundings, why_waits};
 /// JSON) when the run ended. CACHE says whether the result is an
 /// earlier one that depended on the same, and if not, what changed since the step's latest result. MEMORY is the largest
 /// that the work took, of what it was estimated to take before, which decided its class.
+///
+/// On AWS, the requests are those of the attempts that committed, from the receive of their message to its
+/// acknowledgement. Not counted are failed attempts, receives that found nothing, the submission, and what processes ask
+/// whether there is work or not. What follows a commit is counted as it is when nothing goes wrong and no other run
+/// shares a request. The price is an estimate: `producer cost` has the rest of it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -32,11 +39,12 @@ Examples:
 
 JSON: {run: {…, as in list}, steps: [{step, ordinal, stage, state, class, attempts, spent, branches, \
 duration_ms, peak_memory_bytes, demand, cached, cache, cpu_ms, version, ready_at, started_at, lease_until, ended_at, artifacts, \
-fault}], waits: [{kind, text}], metric, winner, candidates: [{name, kind, validation, test}], warnings: [{step, text}], \
+fault}], waits: [{kind, text}], requests: {sqs, dynamodb_reads, dynamodb_writes, s3_reads, s3_writes, estimated_dollars, region, prices_of}, metric, winner, candidates: [{name, kind, validation, test}], warnings: [{step, text}], \
 reports: [{step, path}]}; metric, winner and candidates are there once candidates are measured. Steps come in the plan's order, each followed by its branches, which have \
 an ordinal. spent is {crash, transient, memory}, branches {total, settled, failed}, an artifact {name, \
 sha256, size_bytes, table: {rows, columns, decoded_bytes}}, demand {memory_bytes, scratch_bytes, reason}, cache {answer, differs, text} with the answers hit, miss and off, fault {class, message, attempt, at}. A waiting kind is one of working, worker_lost, \
-backing_off, joining, paused, no_worker, queued, message_lost, larger_class, overdue, deadline.")]
+backing_off, joining, paused, no_worker, queued, message_lost, larger_class, overdue, deadline. requests is null where \
+none were counted, as on one machine.")]
 pub struct Args {
     /// The run's id
     #[arg(value_name = "RUN")]
@@ -51,6 +59,7 @@ struct View {
     run: RunView,
     steps: Vec<StepView>,
     waits: Vec<ReasonView>,
+    requests: Option<RequestsView>,
     #[serde(flatten)]
     results: Results,
 }
@@ -61,6 +70,7 @@ pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failu
     let around = surroundings(session, &run, &branches).await?;
     let reasons = why_waits(&run, &branches, &around);
     let steps = StepView::all(&run, &branches);
+    let requests = RequestsView::of(&run, &branches, &Prices::built_in());
     let results = results_of(session, &run, &branches).await;
     if session.output.is_json() {
         let waits = reasons.iter().map(|reason| ReasonView {
@@ -71,10 +81,13 @@ pub(super) async fn perform(session: &Session, args: Args) -> Result<Exit, Failu
             run: RunView::of(&run),
             steps,
             waits: waits.collect(),
+            requests,
             results,
         })?;
     } else {
         print(session, &run, &steps, &reasons, args.branches, around.now)?;
+        let told = requests.map(|requests| format!("  {}", requests.text()));
+        section(session, "Requests to AWS", told.as_slice())?;
         results::print(session, &results)?;
     }
     Ok(Exit::Done)

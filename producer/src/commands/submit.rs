@@ -154,7 +154,7 @@ async fn submit(session: &Session, spec: &Spec, id: RunId) -> Result<Submitted, 
     let file = folder.path().join("spec.json");
     std::fs::write(&file, spec.canonical())
         .map_err(Failure::file("write the specification to a temporary file"))?;
-    Ok(operate::submit_spec(&session.backend, spec, id, session.now(), &file).await?)
+    Ok(operate::submit_spec(&session.backend, spec, id, session.now(), &file, None).await?)
 }
 
 /// What became of one submission, for scripts; and, unless it is a conflict, for people.

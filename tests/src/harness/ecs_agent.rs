@@ -1,8 +1,9 @@
 //! The agent of ECS as a task sees it, on loopback.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::receiver::serve;
 
 /// What it answers.
 #[derive(Debug, Clone, Copy)]
@@ -25,49 +26,25 @@ pub struct EcsAgent {
 impl EcsAgent {
     /// Starts one.
     pub fn start(mood: AgentMood) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&asked);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let mut reader = BufReader::new(&stream);
-                let (mut line, mut length) = (String::new(), 0);
-                let mut request = String::new();
-                // Head, line by line, up to an empty one.
-                while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
-                    if let Some((_, n)) = line.to_ascii_lowercase().split_once("content-length:") {
-                        length = n.trim().parse().expect("a length");
-                    }
-                    request += &line;
-                    line.clear();
-                }
-                assert!(
-                    request.starts_with("PUT /api/task-protection/v1/state "),
-                    "{request}"
-                );
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).expect("a body of that length");
-                let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-                let answer = match mood {
-                    AgentMood::Obeys => serde_json::json!({"protection": {
-                        "ProtectionEnabled": body["ProtectionEnabled"], "TaskArn": "arn:task",
-                    }})
-                    .to_string(),
-                    AgentMood::Blocks => serde_json::json!({"failure": {
-                        "Arn": "arn:task", "Reason": "DEPLOYMENT_BLOCKED", "Detail": "as this test wants it",
-                    }})
-                    .to_string(),
-                    AgentMood::Babbles => "<html>".to_owned(),
-                };
-                told.lock().unwrap_or_else(PoisonError::into_inner).push(body);
-                // It fails if the worker is gone: then nobody waits for it.
-                let _ = write!(
-                    &stream,
-                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
-                    answer.len()
-                );
-            }
+        let address = serve(move |request| {
+            let line = &request.line;
+            assert!(line.starts_with("PUT /api/task-protection/v1/state "), "{line}");
+            let body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+            let answer = match mood {
+                AgentMood::Obeys => serde_json::json!({"protection": {
+                    "ProtectionEnabled": body["ProtectionEnabled"], "TaskArn": "arn:task",
+                }})
+                .to_string(),
+                AgentMood::Blocks => serde_json::json!({"failure": {
+                    "Arn": "arn:task", "Reason": "DEPLOYMENT_BLOCKED", "Detail": "as this test wants it",
+                }})
+                .to_string(),
+                AgentMood::Babbles => "<html>".to_owned(),
+            };
+            told.lock().unwrap_or_else(PoisonError::into_inner).push(body);
+            (200, answer)
         });
         Self { address, asked }
     }

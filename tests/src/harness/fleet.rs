@@ -198,11 +198,14 @@ impl Fleet {
 
     /// The same by another way to the AWS endpoint.
     pub fn producer_through(&self, endpoint: &str, arguments: &[&str]) -> Said {
+        self.producer_with(&[("AWS_ENDPOINT_URL", endpoint)], arguments)
+    }
+
+    /// The same with more variables in its environment; the later one of a name counts.
+    pub fn producer_with(&self, more: &[(&str, &str)], arguments: &[&str]) -> Said {
         let mut command = Command::new(super::producer());
         command.args(["--backend", &self.address()]).args(arguments);
-        let mut environment = self.environment();
-        environment.push(("AWS_ENDPOINT_URL", endpoint));
-        run_to_end(&mut command, &environment)
+        run_to_end(&mut command, &[&self.environment(), more].concat())
     }
 
     /// Runs `worker` with these arguments, to its end.

@@ -24,6 +24,7 @@ pub mod operations;
 mod pool;
 mod process;
 mod proxy;
+mod receiver;
 mod report;
 mod service;
 
@@ -40,6 +41,7 @@ pub use mount::SmallDisk;
 pub use pool::{Pool, PoolBuilder};
 pub use process::{Hears, Output, Process};
 pub use proxy::{Proxy, Rule, Trouble};
+pub use receiver::{Receiver, Request};
 pub use report::RunReport;
 pub use service::{Build, Rollout, Service};
 

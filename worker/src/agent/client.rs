@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use axum::http::{Method, StatusCode, Uri};
 use pipeline::ports::Clock;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::client::Destination;
+
 /// The agent is on the same machine.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Answers are a few lines.
-const LONGEST_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Why the agent did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -118,25 +113,8 @@ pub(crate) async fn request(
     uri: Uri,
     body: String,
 ) -> Result<(StatusCode, String), String> {
-    let request = Request::builder()
-        .method(method)
-        .uri(uri)
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|e| e.to_string())?;
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(PATIENCE));
-    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
-    let asked = async {
-        let answer = client.request(request).await.map_err(|e| e.to_string())?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), LONGEST_ANSWER_BYTES);
-        let bytes = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    tokio::select! {
-        biased;
-        answered = asked => answered,
-        () = clock.sleep(PATIENCE) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-    }
+    let destination = Destination::new(uri)?;
+    destination
+        .ask(clock, method, "application/json", body, PATIENCE)
+        .await
 }

@@ -26,6 +26,20 @@ pub(super) fn ecs_agent() -> Option<String> {
         .filter(|address| !address.is_empty())
 }
 
+/// Settings that other variables than ours hold, by the conventions of others.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is configuration, where the environment is read"
+)]
+pub(super) fn standard() -> Layer {
+    // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+    let endpoint = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
+    Layer {
+        otlp_endpoint: endpoint.filter(|address| !address.is_empty()),
+        ..Layer::default()
+    }
+}
+
 /// Refuses names that begin like ours and are none of ours.
 pub(super) fn refuse_unknown(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
     let known: Vec<&str> = Layer::VARIABLES.iter().copied().chain([CONFIG]).collect();

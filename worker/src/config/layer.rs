@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pipeline::{Address, WorkerId};
 use serde::Deserialize;
 
+use super::outside::{NotifyOn, SecretUrl};
 use super::values::{
     Buckets, BuildName, ByteSize, Durability, Folders, LogFilter, LogFormat, MetricsAddr, Span,
 };
@@ -86,6 +87,16 @@ layer! {
     /// Which log lines: a level, or levels by module, as info,worker=debug [default: info]
     #[arg(value_name = "FILTER")]
     log "FLEETLINE_LOG": LogFilter,
+    /// Where spans go by OTLP (protobuf over HTTP), as http://collector:4318 [default: OTEL_EXPORTER_OTLP_ENDPOINT, or nowhere]
+    #[arg(value_name = "URL")]
+    otlp_endpoint "FLEETLINE_OTLP_ENDPOINT": String,
+    /// A webhook that is told of runs that failed: https, or http on this machine; keep it in the file or the variable, for it
+    /// is a secret [default: nobody is told]
+    #[arg(value_name = "URL")]
+    notify_url "FLEETLINE_NOTIFY_URL": SecretUrl,
+    /// Of which ends it is told: "failed", or "failed,halted" [default: failed]
+    #[arg(value_name = "ENDS")]
+    notify_on "FLEETLINE_NOTIFY_ON": NotifyOn,
     /// What this worker is called [default: made up]
     #[arg(value_name = "ID")]
     worker_id "FLEETLINE_WORKER_ID": WorkerId,

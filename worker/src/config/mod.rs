@@ -11,16 +11,19 @@
 mod environment;
 mod layer;
 mod machine;
+mod outside;
 mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::Uri;
 use pipeline::{Address, MemoryClass, WorkerId};
 
 pub use layer::{Layer, read_file};
 pub use machine::Machine;
+pub use outside::{NotifyOn, NotifyUrl, SecretUrl};
 pub use values::{
     Buckets, BuildName, ByteSize, Durability, Folders, InvalidValue, LogFilter, LogFormat, MetricsAddr, Span,
 };
@@ -114,6 +117,12 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Which log lines there are.
     pub log: LogFilter,
+    /// Where spans go.
+    pub otlp_endpoint: Option<Uri>,
+    /// Who is told of runs that ended badly.
+    pub notify_url: Option<NotifyUrl>,
+    /// Of which ends.
+    pub notify_on: NotifyOn,
     /// What the worker is called, if it was told.
     pub worker_id: Option<WorkerId>,
     /// What this build is called.
@@ -163,7 +172,8 @@ pub fn load(args: ConfigArgs, mode: Mode) -> Result<Settings, ConfigError> {
         None => Layer::default(),
         Some(path) => read(path)?,
     };
-    let settings = resolve(args.layer, file, mode, &Machine::this())?;
+    let given = args.layer.or(file).or(environment::standard());
+    let settings = resolve(given, Layer::default(), mode, &Machine::this())?;
     Ok(Settings {
         ecs_agent: environment::ecs_agent(),
         ..settings
@@ -224,6 +234,13 @@ pub fn resolve(flags: Layer, file: Layer, mode: Mode, machine: &Machine) -> Resu
         metrics_addr_is_given,
         log_format: given.log_format.unwrap_or_default(),
         log: given.log.unwrap_or_default(),
+        otlp_endpoint: given
+            .otlp_endpoint
+            .as_deref()
+            .map(outside::collector)
+            .transpose()?,
+        notify_url: given.notify_url.as_ref().map(SecretUrl::check).transpose()?,
+        notify_on: given.notify_on.unwrap_or_default(),
         worker_id: given.worker_id,
         build: given
             .build

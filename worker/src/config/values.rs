@@ -12,7 +12,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 /// A text that is no value of the setting that it is meant for; says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidValue(String);
+pub struct InvalidValue(pub(super) String);
 
 /// Has serde read what `FromStr` reads.
 macro_rules! read_from_text {

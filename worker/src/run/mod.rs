@@ -148,7 +148,7 @@ async fn submit(worker: &Worker, spec: &Spec, key: Option<RunId>) -> Result<RunI
     let file = tempfile::NamedTempFile::new_in(worker.scratch.path()).map_err(RunError::Scratch)?;
     std::fs::write(file.path(), spec.canonical()).map_err(RunError::Scratch)?;
     let now = worker.host.clock.now();
-    match operate::submit_spec(&worker.backend, spec, id, now, file.path()).await? {
+    match operate::submit_spec(&worker.backend, spec, id, now, file.path(), None).await? {
         Submitted::New(run) | Submitted::Again(run) => Ok(run),
         Submitted::Conflict(run) => Err(RunError::Conflict(run.id)),
     }

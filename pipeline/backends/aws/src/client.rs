@@ -13,15 +13,32 @@ use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorC
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use pipeline::item::RequestKind;
 use pipeline::ports::{ErrorKind, PortError, PortResult};
 
 use crate::Options;
+use crate::error::Fault;
 use crate::queue::LONGEST_POLL;
 
 /// Hears of every request that was sent, each retry of it included.
 pub trait Observer: Send + Sync + std::fmt::Debug {
     /// `service` and `operation` as AWS names them, and what kind of failure it was, none if it was none.
     fn request(&self, service: &str, operation: &str, failed: Option<ErrorKind>);
+}
+
+/// What a request is paid as that was made for some work; none for those that are free, and for those that a process makes
+/// for itself: it asks for the address of a queue once. S3 asks as much for a list as for a write.
+pub fn paid_as(service: &str, operation: &str) -> Option<RequestKind> {
+    match (service, operation) {
+        ("SQS", "GetQueueUrl" | "GetQueueAttributes") => None,
+        ("SQS", _) => Some(RequestKind::Queue),
+        ("DynamoDB", "GetItem" | "BatchGetItem" | "Query") => Some(RequestKind::TableRead),
+        ("DynamoDB", _) => Some(RequestKind::TableWrite),
+        ("S3", "GetObject" | "HeadObject" | "HeadBucket") => Some(RequestKind::StoreRead),
+        ("S3", "DeleteObject" | "AbortMultipartUpload") => None,
+        ("S3", _) => Some(RequestKind::StoreWrite),
+        _ => None,
+    }
 }
 
 /// All clients.
@@ -69,25 +86,66 @@ fn taking(seconds: u64) -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder().timeout_config(timeouts(patience))
 }
 
+/// How long one try of a request may take, by its kind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    item: Duration,
+    poll: Duration,
+    object: Duration,
+    /// How often a request is sent at most.
+    attempts: u32,
+}
+
+impl Patience {
+    /// For work.
+    pub(crate) const WORK: Self = Self {
+        item: ITEM,
+        poll: POLL,
+        object: OBJECT,
+        attempts: ATTEMPTS,
+    };
+    /// For somebody who wants to know whether there is an answer at all. A second try tells what passes from what stays.
+    pub(crate) const EXAMINATION: Self = Self {
+        item: Duration::from_secs(4),
+        poll: Duration::from_secs(4),
+        object: Duration::from_secs(4),
+        attempts: 2,
+    };
+}
+
 impl Clients {
     pub(crate) async fn new(options: &Options) -> PortResult<Self> {
-        let config = shared(options).await;
-        let region = config.region().map(Region::to_string).ok_or_else(|| {
-            PortError::new(
-                ErrorKind::Invalid,
-                "no AWS region is set: set AWS_REGION, or `region` in the profile of the aws CLI",
-            )
-        })?;
+        let config = shared(options, Patience::WORK).await;
+        let region = region(&config)?;
+        let account = match &options.account {
+            Some(account) => account.clone(),
+            None => {
+                let identity = identity(&config, Patience::WORK).await;
+                identity
+                    .map_err(|fault| fault.explain("ask AWS whose credentials these are"))?
+                    .account
+            }
+        };
+        Ok(Self::of(&config, Patience::WORK, options, region, account))
+    }
+
+    pub(crate) fn of(
+        config: &SdkConfig,
+        patience: Patience,
+        options: &Options,
+        region: String,
+        account: String,
+    ) -> Self {
         let interceptor = Counter(options.observer.clone());
-        let sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(interceptor.clone());
-        let polls = sqs.clone().timeout_config(timeouts(POLL)).build();
-        let sqs = sqs.timeout_config(timeouts(ITEM)).build();
-        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config)
-            .timeout_config(timeouts(ITEM))
+        let sqs = aws_sdk_sqs::config::Builder::from(config).interceptor(interceptor.clone());
+        let polls = sqs.clone().timeout_config(timeouts(patience.poll)).build();
+        let sqs = sqs.timeout_config(timeouts(patience.item)).build();
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(config)
+            .timeout_config(timeouts(patience.item))
             .interceptor(interceptor.clone())
             .build();
-        let s3 = aws_sdk_s3::config::Builder::from(&config)
-            .timeout_config(timeouts(OBJECT))
+        let s3 = aws_sdk_s3::config::Builder::from(config)
+            .timeout_config(timeouts(patience.object))
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled()
                     .grace_period(STALLED)
@@ -97,25 +155,31 @@ impl Clients {
             .force_path_style(config.endpoint_url().is_some())
             .interceptor(interceptor)
             .build();
-        let account = match &options.account {
-            Some(account) => account.clone(),
-            None => account(&config).await?,
-        };
-        Ok(Self {
+        Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             polls: aws_sdk_sqs::Client::from_conf(polls),
             account,
             region,
-        })
+        }
     }
 }
 
+/// Where all of it is.
+pub(crate) fn region(config: &SdkConfig) -> PortResult<String> {
+    config.region().map(Region::to_string).ok_or_else(|| {
+        PortError::new(
+            ErrorKind::Invalid,
+            "no AWS region is set: set AWS_REGION, or `region` in the profile of the aws CLI",
+        )
+    })
+}
+
 /// What all clients share. Region, credentials and endpoint come from where every AWS tool takes them from.
-async fn shared(options: &Options) -> SdkConfig {
+pub(crate) async fn shared(options: &Options, patience: Patience) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(patience.attempts))
         .app_name(AppName::new("fleetline").expect("a valid name"))
         // Everything but a download is bounded by its time, and a long poll stands still on purpose.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -135,22 +199,28 @@ fn timeouts(attempt: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// Whose credentials these are.
-async fn account(config: &SdkConfig) -> PortResult<String> {
+/// Whose credentials are used.
+pub(crate) struct Identity {
+    pub(crate) account: String,
+    /// The user or role, as AWS names it.
+    pub(crate) arn: String,
+}
+
+/// Asks AWS whose credentials these are.
+pub(crate) async fn identity(config: &SdkConfig, patience: Patience) -> Result<Identity, Fault> {
     let sts = aws_sdk_sts::config::Builder::from(config)
-        .timeout_config(timeouts(ITEM))
+        .timeout_config(timeouts(patience.item))
         .build();
-    let action = "ask AWS whose credentials these are";
-    let identity = aws_sdk_sts::Client::from_conf(sts)
+    let answer = aws_sdk_sts::Client::from_conf(sts)
         .get_caller_identity()
         .send()
-        .await;
-    let identity = identity.map_err(|e| crate::error::Fault::from(e).explain(action))?;
-    identity.account.ok_or_else(|| {
-        PortError::new(
-            ErrorKind::Corrupt,
-            format!("cannot {action}: no account was named"),
-        )
+        .await?;
+    let account = answer
+        .account
+        .ok_or_else(|| Fault::Stored("no account was named".into()))?;
+    Ok(Identity {
+        account,
+        arn: answer.arn.unwrap_or_default(),
     })
 }
 

@@ -114,6 +114,11 @@ impl Failure {
         }
     }
 
+    /// True if an answer came and names no error: AWS's errors have names. Something else is at that address.
+    pub(crate) fn is_of_something_else(&self) -> bool {
+        self.cause == Cause::Answer && self.code.is_empty()
+    }
+
     /// True if the service says by its code or its status that what was named is not there.
     pub(crate) fn is_absent(&self) -> bool {
         self.kind_and_advice().0 == ErrorKind::NotFound
@@ -217,7 +222,7 @@ const OURS: &str = "this is a mistake of this program: please report it";
 const UNREACHABLE: &str = "AWS did not answer: see that the network, the region and the endpoint are right";
 const PASSING: &str = "AWS failed, perhaps in passing: try again";
 const THROTTLED: &str = "AWS wants fewer requests: try again later, or ask for a higher quota";
-const CREDENTIALS: &str =
+pub(crate) const CREDENTIALS: &str =
     "there are no credentials that AWS takes: run `aws sts get-caller-identity` to see what it says to them";
 const CLOCK: &str = "this machine's clock is wrong: set it";
 const DENIED: &str =

@@ -26,6 +26,7 @@
 mod artifacts;
 mod client;
 mod error;
+mod examine;
 mod fleet;
 mod logs;
 mod pipelines;
@@ -43,7 +44,8 @@ use std::sync::Arc;
 use pipeline::ports::{Backend, Host, PortResult};
 
 use crate::client::Clients;
-pub use crate::client::Observer;
+pub use crate::client::{Observer, paid_as};
+pub use crate::examine::examine;
 pub use crate::setup::{Made, Setup};
 use crate::store::Store;
 
@@ -91,18 +93,20 @@ pub async fn open(options: &Options, host: &Host) -> PortResult<Aws> {
         host: host.clone(),
     });
     Ok(Aws {
-        backend: Backend {
-            queue: Arc::new(queue::Queues::new(Arc::clone(&store))),
-            artifacts: Arc::new(artifacts::Artifacts(Arc::clone(&store))),
-            runs: Arc::new(runs::Runs(Arc::clone(&store))),
-            registry: Arc::new(registry::Models(Arc::clone(&store))),
-            fleet: Arc::new(fleet::Presences(Arc::clone(&store))),
-            pipelines: Arc::new(pipelines::Named(Arc::clone(&store))),
-            sources: Arc::new(sources::Objects::new(
-                Arc::clone(&store),
-                &options.source_buckets,
-            )?),
-        },
+        backend: ports(Arc::clone(&store), &options.source_buckets)?,
         store,
+    })
+}
+
+/// The ports over one store.
+fn ports(store: Arc<Store>, source_buckets: &[String]) -> PortResult<Backend> {
+    Ok(Backend {
+        queue: Arc::new(queue::Queues::new(Arc::clone(&store))),
+        artifacts: Arc::new(artifacts::Artifacts(Arc::clone(&store))),
+        runs: Arc::new(runs::Runs(Arc::clone(&store))),
+        registry: Arc::new(registry::Models(Arc::clone(&store))),
+        fleet: Arc::new(fleet::Presences(Arc::clone(&store))),
+        pipelines: Arc::new(pipelines::Named(Arc::clone(&store))),
+        sources: Arc::new(sources::Objects::new(store, source_buckets)?),
     })
 }

@@ -28,6 +28,10 @@ const DEAD_RETENTION_SECONDS: &str = "1209600";
 const POLL_SECONDS: &str = "20";
 /// How long a new table may take.
 const TABLE_WAIT_SECONDS: u64 = 120;
+/// The table's keys: partition and sort.
+pub(crate) const TABLE_KEYS: [&str; 2] = [PK, SK];
+/// Its indexes, each with its sort key; their partition key is one and the same.
+pub(crate) const INDEXES: [(&str, &str); 2] = [(OPEN_INDEX, NEXT_CHECK), (LISTED_INDEX, LISTED)];
 /// What is left of an upload that was given up is removed after so many days.
 const ABORT_AFTER_DAYS: i32 = 3;
 
@@ -107,7 +111,7 @@ impl Setup<'_> {
             .non_key_attributes("pipeline")
             .non_key_attributes("status")
             .build();
-        let index = |name: &str, sort: &str, projection| -> Result<GlobalSecondaryIndex, Fault> {
+        let index = |(name, sort): (&str, &str), projection| -> Result<GlobalSecondaryIndex, Fault> {
             Ok(GlobalSecondaryIndex::builder()
                 .index_name(name)
                 .set_key_schema(Some(keys(SHARD, sort)?))
@@ -117,14 +121,14 @@ impl Setup<'_> {
         let request = store.clients.dynamodb.create_table().table_name(&store.table);
         let created = request
             .billing_mode(BillingMode::PayPerRequest)
-            .set_key_schema(Some(keys(PK, SK)?))
+            .set_key_schema(Some(keys(TABLE_KEYS[0], TABLE_KEYS[1])?))
             .attribute_definitions(text(PK)?)
             .attribute_definitions(text(SK)?)
             .attribute_definitions(text(SHARD)?)
             .attribute_definitions(text(LISTED)?)
             .attribute_definitions(number)
-            .global_secondary_indexes(index(OPEN_INDEX, NEXT_CHECK, open)?)
-            .global_secondary_indexes(index(LISTED_INDEX, LISTED, listed)?)
+            .global_secondary_indexes(index(INDEXES[0], open)?)
+            .global_secondary_indexes(index(INDEXES[1], listed)?)
             .send()
             .await;
         let is_new = match created.map_err(Fault::from) {
@@ -270,20 +274,10 @@ impl Setup<'_> {
             Err(fault) if fault.failure().is_some_and(Failure::is_absent) => None,
             Err(fault) => return Err(fault),
         };
-        let retention_seconds = match redrive {
-            Some(_) => RETENTION_SECONDS,
-            None => DEAD_RETENTION_SECONDS,
-        };
-        let mut attributes = std::collections::HashMap::from([
-            (
-                QueueAttributeName::MessageRetentionPeriod,
-                retention_seconds.to_owned(),
-            ),
-            (
-                QueueAttributeName::ReceiveMessageWaitTimeSeconds,
-                POLL_SECONDS.to_owned(),
-            ),
-        ]);
+        let mut attributes: std::collections::HashMap<_, _> = attributes(redrive.is_none())
+            .into_iter()
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect();
         attributes.extend(redrive.map(|policy| (QueueAttributeName::RedrivePolicy, policy)));
         let is_new = there.is_none();
         let url = match there {
@@ -307,6 +301,18 @@ impl Setup<'_> {
         };
         Ok((made, url))
     }
+}
+
+/// What a queue is told of itself, besides where its dead letters go.
+pub(crate) fn attributes(is_of_dead_letters: bool) -> [(QueueAttributeName, &'static str); 2] {
+    let retention_seconds = match is_of_dead_letters {
+        true => DEAD_RETENTION_SECONDS,
+        false => RETENTION_SECONDS,
+    };
+    [
+        (QueueAttributeName::MessageRetentionPeriod, retention_seconds),
+        (QueueAttributeName::ReceiveMessageWaitTimeSeconds, POLL_SECONDS),
+    ]
 }
 
 fn code(fault: &Fault) -> Option<&str> {

@@ -23,6 +23,7 @@
 mod artifacts;
 mod beneath;
 mod error;
+mod examine;
 mod fleet;
 mod items;
 mod lock;
@@ -44,6 +45,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::ports::{Backend, Clock, Host, PortResult};
+
+pub use crate::examine::examine;
 
 use crate::error::Fault;
 use crate::items::Recent;

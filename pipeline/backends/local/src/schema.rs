@@ -17,6 +17,11 @@ const APPLICATION_ID: i32 = 0x466c_6565;
 /// was released never changes: a change of the form is a new step at the end.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
+/// The form that this version writes.
+pub(crate) fn newest_form() -> usize {
+    MIGRATIONS.len()
+}
+
 /// An open database.
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
@@ -114,6 +119,20 @@ impl Database {
             }
             Ok(()) | Err(_) => Ok(connection),
         }
+    }
+
+    /// The write-ahead log.
+    pub(crate) fn log(&self) -> PathBuf {
+        log_of(&self.path)
+    }
+
+    /// The database as it is, and its form. Fails where this version must not use it.
+    pub(crate) fn look(&self) -> Result<(Connection, usize), Fault> {
+        let mut connection = self.connect_with(false)?;
+        let view = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let form = self.version(&view)?;
+        drop(view);
+        Ok((connection, form))
     }
 
     /// Opens the database, makes it if there is none, and brings it to the present form.

@@ -191,7 +191,7 @@ impl<'a> Driver<'a> {
         for _ in 0..1 + u32::from(wish.again) {
             let submitted = self
                 .insist("submit", id, detail.clone(), async || {
-                    operate::submit_spec(backend, &spec, wish.id.clone(), self.now(), &file).await
+                    operate::submit_spec(backend, &spec, wish.id.clone(), self.now(), &file, None).await
                 })
                 .await;
             if submitted.is_none() {

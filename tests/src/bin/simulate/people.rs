@@ -124,7 +124,7 @@ impl People {
                 .insist(|backend, host| {
                     let (spec, id, file) = (spec.clone(), id.clone(), file.clone());
                     Box::pin(async move {
-                        operate::submit_spec(&backend, &spec, id, host.clock.now(), &file).await
+                        operate::submit_spec(&backend, &spec, id, host.clock.now(), &file, None).await
                     })
                 })
                 .await;
@@ -186,6 +186,7 @@ impl People {
             pipeline: definition.name.clone(),
             key,
             set: std::collections::BTreeMap::new(),
+            traceparent: None,
         };
         let wanted = definition
             .requested(&request)

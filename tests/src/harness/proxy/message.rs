@@ -175,6 +175,20 @@ impl Head {
     }
 }
 
+impl Message {
+    /// The same with another date.
+    pub(super) fn dated(&self, date: &str) -> Vec<u8> {
+        let end = find(&self.bytes, b"\r\n\r\n", 0).unwrap_or(self.bytes.len());
+        let (head, body) = self.bytes.split_at(end);
+        let head = String::from_utf8_lossy(head);
+        let is_date = |line: &&str| line.to_ascii_lowercase().starts_with("date:");
+        let mut lines: Vec<&str> = head.split("\r\n").filter(|line| !is_date(line)).collect();
+        let date = format!("Date: {date}");
+        lines.push(&date);
+        [lines.join("\r\n").as_bytes(), body].concat()
+    }
+}
+
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().skip(1).find_map(|line| {
         let (key, value) = line.split_once(':')?;

@@ -30,6 +30,8 @@ pub enum Trouble {
     CutAnswer,
     /// It is refused with this status and AWS's name of an error, and is not carried out.
     Refusal(u16, &'static str),
+    /// It is carried out, and the answer says that it is that time.
+    Date(&'static str),
 }
 
 /// Which requests have which trouble.
@@ -165,7 +167,8 @@ async fn serve(client: TcpStream, upstream: SocketAddr, state: Arc<Mutex<State>>
                 let _ = client.stream.shutdown().await;
                 return swallow(client).await;
             }
-            Some(Trouble::DropAnswer | Trouble::CutAnswer | Trouble::Refusal(..)) | None => {}
+            Some(Trouble::DropAnswer | Trouble::CutAnswer | Trouble::Refusal(..) | Trouble::Date(_))
+            | None => {}
         }
         let Ok(request) = client.rest().await else {
             return;
@@ -181,10 +184,11 @@ async fn serve(client: TcpStream, upstream: SocketAddr, state: Arc<Mutex<State>>
         };
         let bytes = match trouble {
             Some(Trouble::DropAnswer) => return reset(client),
-            Some(Trouble::CutAnswer) => &answer.bytes[..answer.bytes.len() / 2],
-            _ => &answer.bytes[..],
+            Some(Trouble::CutAnswer) => answer.bytes[..answer.bytes.len() / 2].to_vec(),
+            Some(Trouble::Date(date)) => answer.dated(date),
+            _ => answer.bytes,
         };
-        if client.stream.write_all(bytes).await.is_err() || trouble == Some(Trouble::CutAnswer) {
+        if client.stream.write_all(&bytes).await.is_err() || trouble == Some(Trouble::CutAnswer) {
             return;
         }
     }

@@ -17,12 +17,19 @@ use crate::table::document::pair;
 
 /// The time that DynamoDB's answers bear, which is in whole seconds: the middle of that second. None if they bear none.
 pub(super) async fn ask(store: &Store) -> Result<Option<Timestamp>, Fault> {
+    let (asked, time) = look(store).await;
+    asked.map(|()| time)
+}
+
+/// The same also of an answer that says no.
+pub(crate) async fn look(store: &Store) -> (Result<(), Fault>, Option<Timestamp>) {
     let date = ServerDate::default();
     let request = store.clients.dynamodb.get_item().table_name(&store.table);
     let request = request.set_key(Some(pair("CLOCK", "CLOCK")));
-    request.customize().interceptor(date.clone()).send().await?;
+    let asked = request.customize().interceptor(date.clone()).send().await;
     let seconds = date.0.load(Ordering::Relaxed);
-    Ok((seconds > 0).then_some(Timestamp(seconds * 1000 + 500)))
+    let time = (seconds > 0).then_some(Timestamp(seconds * 1000 + 500));
+    (asked.map(drop).map_err(Fault::from), time)
 }
 
 /// The Date header of the answer, in seconds since 1970.

@@ -1,6 +1,6 @@
 //! Items, their indexes, and the cache.
 
-mod clock;
+pub(crate) mod clock;
 mod indexes;
 
 use std::collections::HashMap;
