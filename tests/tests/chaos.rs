@@ -1,21 +1,12 @@
 //! Real workers that are killed, frozen and run out of disk while they carry out short runs: see `tests/src/bin/chaos`.
 
-use std::path::Path;
-use std::process::Command;
-
+use e2e::harness::report_of;
 use serde_json::Value;
 
 fn chaos(arguments: &[&str]) -> Value {
-    let ran = Command::new(Path::new(env!("CARGO_BIN_EXE_chaos")))
-        .args(arguments)
-        .arg("--json")
-        .output()
-        .expect("the binary is built with this test");
-    let report = String::from_utf8_lossy(&ran.stdout);
-    let errors = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{report}\n{errors}");
-    println!("{report}");
-    serde_json::from_str(&report).unwrap_or_else(|e| panic!("{e}: {report}"))
+    let report = report_of(env!("CARGO_BIN_EXE_chaos"), arguments);
+    println!("{report:#}");
+    report
 }
 
 /// Of each so many.

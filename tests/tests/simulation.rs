@@ -1,8 +1,6 @@
 //! Lives of a fleet of the real worker, over simulated queues, stores, clocks and tasks: see `tests/src/bin/simulate`.
 
-use std::path::Path;
-use std::process::Command;
-
+use e2e::harness::report_of;
 use serde_json::Value;
 
 /// How many seeds: about four minutes of two cores, in the build that tests are.
@@ -13,15 +11,7 @@ const RUNS: u64 = 100_000;
 const TWICE: u64 = 200;
 
 fn simulate(arguments: &[&str]) -> Value {
-    let ran = Command::new(Path::new(env!("CARGO_BIN_EXE_simulate")))
-        .args(arguments)
-        .arg("--json")
-        .output()
-        .expect("the binary is built with this test");
-    let report = String::from_utf8_lossy(&ran.stdout);
-    let errors = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{report}\n{errors}");
-    serde_json::from_str(&report).unwrap_or_else(|e| panic!("{e}: {report}"))
+    report_of(env!("CARGO_BIN_EXE_simulate"), arguments)
 }
 
 /// And everything that may go wrong did, at every call: what was never drawn is not shown to be harmless.

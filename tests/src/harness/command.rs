@@ -35,6 +35,16 @@ impl Said {
     }
 }
 
+/// What one of this package's programs reports, which must end well.
+pub fn report_of(program: &str, arguments: &[&str]) -> serde_json::Value {
+    let ran = Command::new(program).args(arguments).arg("--json").output();
+    let ran = ran.unwrap_or_else(|e| panic!("cannot start {program}: {e}"));
+    let report = String::from_utf8_lossy(&ran.stdout);
+    let errors = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{report}\n{errors}");
+    serde_json::from_str(&report).unwrap_or_else(|e| panic!("{e}: {report}"))
+}
+
 /// What takes longer is taken to hang: a test that waits for ever says nothing.
 const LONGEST: Duration = Duration::from_secs(600);
 

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 pub use binaries::{producer, worker};
 pub use check::Results;
-pub use command::Said;
+pub use command::{Said, report_of};
 pub use ecs_agent::{AgentMood, EcsAgent};
 pub use emulator::Emulator;
 pub use endpoint::{Answer, Sample, get};

@@ -35,6 +35,8 @@ pub(crate) struct Account {
     pub(crate) killed_at_work: u64,
     /// Of those that stood still for longer than a lease, so many were at work.
     pub(crate) frozen_at_work: u64,
+    /// Attempts that had lost their right and recorded nothing.
+    pub(crate) fenced: u64,
     /// The attempts that told of a commit.
     pub(crate) commits: BTreeMap<Work, Vec<u64>>,
     /// From the first line to the last.
@@ -128,6 +130,7 @@ impl Account {
                     held.remove(&work);
                 }
             }
+            Some(said) if said.starts_with("lease lost, nothing recorded") => self.fenced += 1,
             Some("committed") => self.commits.entry(work).or_default().push(attempt),
             _ => {}
         }
@@ -143,11 +146,12 @@ impl Account {
             |step: &str| order.and_then(|run| run.order.iter().position(|name| name.as_str() == step));
         hits.retain(|hit| {
             let is_again = hit.work == *work && attempt > hit.attempt;
-            let is_over = is_again || place(&work.1) > place(&hit.work.1);
-            if is_over {
+            let is_later = place(&work.1) > place(&hit.work.1);
+            // What comes after a branch waits for the others, too, and tells nothing of this one.
+            if is_again || is_later && hit.work.2.is_none() {
                 self.recoveries_us.push(at_us - hit.at_us);
             }
-            !is_over
+            !is_again && !is_later
         });
     }
 

@@ -118,7 +118,7 @@ impl<'a> Nemesis<'a> {
             self.driver.release(self.arguments.runs * (n + 1) / plan.len());
             self.wait(self.between_ms(40, 500));
             let give_up = Instant::now() + KEEPS_PACE;
-            while self.driver.is_behind() > 0 && Instant::now() < give_up {
+            while (self.driver.is_behind() > 0 || self.are_few()) && Instant::now() < give_up {
                 self.tick();
             }
             self.strike(*act);
@@ -131,6 +131,13 @@ impl<'a> Nemesis<'a> {
     /// How often it has struck.
     pub(crate) fn blows(&self) -> usize {
         self.blows
+    }
+
+    /// True if less than half of the workers take work: where nobody is left, only their start is measured.
+    fn are_few(&self) -> bool {
+        let is_there = |worker: &&Worker| worker.is_ready() && !worker.is_frozen() && !worker.has_stopped();
+        let there = self.workers.alive.iter().filter(is_there).count();
+        2 * there < self.arguments.workers
     }
 
     fn strike(&mut self, act: Act) {

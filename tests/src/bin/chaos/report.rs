@@ -74,6 +74,7 @@ impl Report<'_> {
             ("bursts_of_resets", times("cut")),
             ("disk_full", times("fill")),
             ("endpoint_restarts", times("restart")),
+            ("attempts_fenced_off", json!(account.fenced)),
             ("duplicates_removed", json!(judged.duplicates)),
             ("recoveries", json!(account.recoveries_us.len())),
             ("recovery_p50_ms", json!(self.recovery_ms(50))),

@@ -9,26 +9,12 @@ use e2e::harness::Pool;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sim::Seeded;
+use worker::moments::Moment;
 
 use crate::Arguments;
 use crate::ground::{Ground, set_clock};
 use crate::history::{History, Phase};
 use crate::runs::STAGES;
-
-/// Where a process may stop to be killed: see `worker/src/moments.rs`.
-const MOMENTS: [&str; 11] = [
-    "received",
-    "claimed",
-    "fetched",
-    "ran",
-    "put",
-    "published",
-    "committed",
-    "joined",
-    "sent",
-    "acknowledged",
-    "recorded",
-];
 
 /// What is heard of a worker.
 #[derive(Default)]
@@ -105,7 +91,7 @@ impl<'a> Workers<'a> {
     pub(crate) fn start(&mut self, is_stormy: bool) {
         self.started += 1;
         let name = format!("w-{}", self.started);
-        let moment = (is_stormy && self.seeded.chance(1, 2)).then(|| *self.seeded.pick(&MOMENTS));
+        let moment = (is_stormy && self.seeded.chance(1, 2)).then(|| self.seeded.pick(&Moment::ALL).1);
         let has_clock = self.seeded.chance(1, 3) && is_stormy;
         let library = self.ground.faketime.as_ref().filter(|_| has_clock);
         let clock = library.map(|_| self.ground.folder.path().join(format!("{name}.clock")));
