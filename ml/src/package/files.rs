@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::panic::catch_unwind;
 use std::path::Path;
 
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use polars::prelude::{DataFrame, ParquetReader, PolarsError, SerReader};
 use sha2::{Digest, Sha256};
 
 use super::{FileEntry, PackageError};
@@ -62,8 +63,9 @@ pub(super) fn read_checked(folder: &Path, name: &str, entry: &FileEntry) -> Resu
 /// The Parquet file's rows, if its bytes are those that the entry names.
 pub(super) fn frame(folder: &Path, name: &str, entry: &FileEntry) -> Result<DataFrame, PackageError> {
     let bytes = read_checked(folder, name, entry)?;
-    ParquetReader::new(Cursor::new(bytes))
-        .finish()
+    // Some damage makes Polars panic.
+    catch_unwind(|| ParquetReader::new(Cursor::new(bytes)).finish())
+        .unwrap_or_else(|_| Err(PolarsError::ComputeError("its pages are damaged".into())))
         .map_err(|e| PackageError::damaged(name, e))
 }
 
