@@ -37,7 +37,7 @@ struct Reached {
 /// Examines a fleet's things on AWS: its queues are these.
 pub async fn examine(options: &Options, queues: &[QueueName], host: &Host) -> Examination {
     let mut found = Vec::new();
-    let (config, account) = match identity::identify(options, host, &mut found).await {
+    let (config, account) = match Box::pin(identity::identify(options, host, &mut found)).await {
         Ok(identified) => identified,
         Err(why) => {
             let checks = ["endpoint", "table", "bucket", "queue", "permission", "clock"];
@@ -59,16 +59,17 @@ pub async fn examine(options: &Options, queues: &[QueueName], host: &Host) -> Ex
         table: options.name.clone(),
         host: host.clone(),
     });
-    let mut reached = endpoints(&store, queues, &config, &mut found).await;
+    let mut reached = Box::pin(endpoints(&store, queues, &config, &mut found)).await;
     if account.is_none() {
         reached.s3 = false;
     }
+    // In boxes: what waits for several requests at a time is large.
     let (table, bucket, of_queues, permissions, clock) = futures::join!(
-        resources::table(&store, reached.dynamodb),
-        resources::bucket(&store, reached.s3),
-        resources::queues(&store, queues, reached.sqs),
-        permissions::all(&store, reached),
-        read_clock(&store, reached.dynamodb),
+        Box::pin(resources::table(&store, reached.dynamodb)),
+        Box::pin(resources::bucket(&store, reached.s3)),
+        Box::pin(resources::queues(&store, queues, reached.sqs)),
+        Box::pin(permissions::all(&store, reached)),
+        Box::pin(read_clock(&store, reached.dynamodb)),
     );
     found.extend(table);
     found.extend(bucket);
