@@ -52,7 +52,7 @@ enum Taken {
 
 /// Handles one delivery to its end. Never fails: what goes wrong is logged, and the message comes again.
 pub async fn handle(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {
-    Box::pin(requests::counting(handle_counted(worker, queue, delivery))).await;
+    requests::counting(Box::pin(handle_counted(worker, queue, delivery))).await;
 }
 
 async fn handle_counted(worker: Arc<Worker>, queue: QueueName, delivery: Delivery) {

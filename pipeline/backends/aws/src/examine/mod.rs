@@ -63,12 +63,13 @@ pub async fn examine(options: &Options, queues: &[QueueName], host: &Host) -> Ex
     if account.is_none() {
         reached.s3 = false;
     }
+    // In boxes: what waits for several requests at a time is large.
     let (table, bucket, of_queues, permissions, clock) = futures::join!(
-        resources::table(&store, reached.dynamodb),
-        resources::bucket(&store, reached.s3),
-        resources::queues(&store, queues, reached.sqs),
-        permissions::all(&store, reached),
-        read_clock(&store, reached.dynamodb),
+        Box::pin(resources::table(&store, reached.dynamodb)),
+        Box::pin(resources::bucket(&store, reached.s3)),
+        Box::pin(resources::queues(&store, queues, reached.sqs)),
+        Box::pin(permissions::all(&store, reached)),
+        Box::pin(read_clock(&store, reached.dynamodb)),
     );
     found.extend(table);
     found.extend(bucket);
