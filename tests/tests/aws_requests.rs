@@ -69,6 +69,25 @@ fn a_linear_step_costs_five_requests() {
     assert!(cost <= 5.0 + 1.0 / STEPS as f64, "{cost}");
 }
 
+/// Nothing is asked again and again while a stage works: only that it holds its lease, every third of it.
+#[test]
+fn a_long_step_costs_no_more() {
+    let fleet = Fleet::on_aws();
+    let pool = fleet
+        .pool("sleep")
+        .with(&["--classes", "standard", "--lease", "60s"])
+        .start();
+    let before = requests(&pool);
+    let run = fleet.submit("pipeline = \"long\"\n[[steps]]\nstage = \"sleep\"\nparams = { ms = 8000 }\n");
+    fleet.wait_for_end(&run, RunStatus::Succeeded);
+    fleet.wait_until_empty("sleep");
+    let mut after = requests(&pool);
+    // The pool looks for other work meanwhile, for as long as it has a permit.
+    after.remove("ReceiveMessage");
+    let cost = for_each_step(&before, &after, 1);
+    assert!(cost <= 5.0, "{cost}");
+}
+
 #[test]
 fn with_a_hundred_runs_in_flight_a_step_costs_three() {
     let fleet = Fleet::on_aws();

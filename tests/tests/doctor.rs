@@ -1,7 +1,7 @@
 //! What `producer doctor` says of fleets in which something is broken: it names that, says what to do, and hides nothing
 //! else.
 
-use e2e::harness::{Emulator, Fleet, Proxy, Rule, Said, SmallDisk, Stopwatch, Trouble};
+use e2e::harness::{Emulator, Fleet, Proxy, Rule, Said, SmallDisk, Stopwatch, Trouble, wait_for};
 use serde_json::Value;
 
 /// The checks of a kind that came out so, as `of: told > advice`.
@@ -69,8 +69,15 @@ fn a_folder_that_is_well_or_is_not_there() {
         "nobody works: {said:?}"
     );
     let pool = fleet.pool("noop").start();
-    let said = doctor(&fleet).expect_code(0);
-    assert_eq!(checks(&said, "workers", "ok").len(), 1, "{said:?}");
+    // A worker says that it is there a moment after it takes work.
+    wait_for(
+        "a worker that is there",
+        || fleet.told(),
+        || {
+            let said = doctor(&fleet).expect_code(0);
+            (checks(&said, "workers", "ok").len() == 1).then_some(())
+        },
+    );
     drop(pool);
     let text = fleet.producer(&["doctor"]).expect_code(0);
     println!("{}{}", text.stdout, text.stderr);

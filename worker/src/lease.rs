@@ -108,6 +108,10 @@ impl Lease {
                 }
             }
             wait = next_renewal.saturating_sub(clock.monotonic());
+            if !worker.timing.rhythm.hears_ends {
+                clock.sleep(wait).await;
+                continue;
+            }
             // A wake-up may be a false alarm, so the item is asked.
             runs.wait_for_end(&run, wait).await;
             if clock.monotonic() < next_renewal

@@ -89,6 +89,8 @@ pub struct Rhythm {
     pub gauges: Duration,
     /// How often the clock is compared with the backend's.
     pub clock: Duration,
+    /// Whether work hears at once that its run ended. Where that costs a request each second, it is told at the next renewal.
+    pub hears_ends: bool,
 }
 
 impl Rhythm {
@@ -99,6 +101,7 @@ impl Rhythm {
         presence: Duration::from_secs(10),
         gauges: Duration::from_secs(5),
         clock: Duration::from_secs(30),
+        hears_ends: true,
     };
     /// Of a backend that is asked by requests, each of which is paid for: nothing is asked more often than a queue that is
     /// empty, which answers after the longest poll.
@@ -108,6 +111,7 @@ impl Rhythm {
         presence: Duration::from_secs(60),
         gauges: Duration::from_secs(60),
         clock: Duration::from_secs(60),
+        hears_ends: false,
     };
 }
 

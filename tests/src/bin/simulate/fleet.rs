@@ -160,6 +160,7 @@ const RHYTHM: Rhythm = Rhythm {
     presence: Duration::from_secs(900),
     gauges: Duration::from_secs(1_800),
     clock: Duration::from_secs(240),
+    hears_ends: true,
 };
 
 /// How long a stage's work takes: little, or somewhat, or longer than a lease. Of sixty, so many kill their process.
