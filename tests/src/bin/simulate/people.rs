@@ -181,10 +181,9 @@ impl People {
             sources: std::collections::BTreeMap::new(),
             applied_at: self.world.now(),
         };
-        let key = RunId::new("any").expect("a valid id");
         let request = intake::RunRequest {
             pipeline: definition.name.clone(),
-            key,
+            key: RunId::new("any").expect("a valid id"),
             set: std::collections::BTreeMap::new(),
             traceparent: None,
         };
