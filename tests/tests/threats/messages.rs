@@ -187,8 +187,9 @@ fn t12_a_flood_of_one_pipeline_does_not_hold_up_another() {
         "the flood is still there: {waiting:?}"
     );
     // Of the longest one nothing is promised: it may meet all of the flood on another look at its places.
+    // And of the usual one no pace, on a machine that others share: behind the flood it would take minutes.
     assert!(
-        flooded[10] < 2 * alone[10].max(Duration::from_millis(250)),
+        flooded[10] < 4 * alone[10].max(Duration::from_millis(500)),
         "{alone:?} and {flooded:?}"
     );
 }
