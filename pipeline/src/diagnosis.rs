@@ -135,7 +135,7 @@ impl ClockReading {
         self.server < self.before
     }
 
-    /// Why our clock is too far from the backend's for a lease of that length.
+    /// Why our clock is too far from the backend's for a lease of that length; not what to do about it.
     pub fn complaint(&self, lease: Duration) -> Option<String> {
         let (skew, most) = (self.skew(), Self::most_skew(lease));
         let which = if self.is_ahead() { "ahead of" } else { "behind" };
@@ -146,7 +146,7 @@ impl ClockReading {
         };
         (skew > most).then(|| {
             format!(
-                "this machine's clock is {} {which} the backend's, and at most {} (a quarter of the lease) is taken: set the clock",
+                "this machine's clock is {} {which} the backend's, and at most {} (a quarter of the lease) is taken",
                 humantime::format_duration(shown),
                 humantime::format_duration(most),
             )

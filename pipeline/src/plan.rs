@@ -201,7 +201,9 @@ impl Birth {
 mod tests {
     use super::*;
     use crate::artifact::{Artifact, Manifest, Origin, TableShape};
+    use crate::intake::Definition;
     use crate::item::{CacheNote, Demand, Fault, FaultClass, Measured, Requests};
+    use crate::ports::{CacheEntry, Pause, Presence};
 
     fn step(name: &str, branches: Option<Branches>, min_succeeded: u32) -> PlanStep {
         PlanStep {
@@ -269,6 +271,18 @@ mod tests {
             "demand": { "memory_bytes": 1, "scratch_bytes": 1, "reason": "", "new": 1 },
             "fault": { "class": "memory", "message": "", "attempt": 1, "at": 1, "new": 1 },
         });
+        let cached = serde_json::json!({
+            "manifest": item["steps"]["s"]["manifest"], "outcome": "advance", "parts": {}, "cached_at": 1, "new": 1,
+        });
+        serde_json::from_value::<CacheEntry>(cached).expect("what is cached");
+        let worker = serde_json::json!({
+            "worker": "w", "queues": [], "version": "2", "since": 1, "expires_at": 2, "new": 1,
+        });
+        serde_json::from_value::<Presence>(worker).expect("who is there");
+        let pause = serde_json::json!({ "stage": "noop", "since": 1, "reason": "", "new": 1 });
+        serde_json::from_value::<Pause>(pause).expect("what is paused");
+        let named = serde_json::json!({ "name": "p", "text": "", "folder": "/", "applied_at": 1, "new": 1 });
+        serde_json::from_value::<Definition>(named).expect("a pipeline by its name");
         let later: RunItem = serde_json::from_value(item).expect("a later version's");
         assert_eq!(later.id, plain.id);
         let step = later.steps.values().next().expect("there is one");

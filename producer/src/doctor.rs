@@ -28,8 +28,7 @@ pub fn clock(reading: ClockReading, lease: Duration) -> Finding {
                 duration(ClockReading::most_skew(lease)),
             ),
         ),
-        Some(complaint) => {
-            let (told, _) = complaint.rsplit_once(": ").unwrap_or((&complaint, ""));
+        Some(told) => {
             let advice = "set the clock, and keep it set (`timedatectl set-ntp true`): a worker on this machine takes no work";
             Finding::failed("clock", told, advice)
         }
@@ -104,11 +103,17 @@ pub fn versions(ours: &str, workers: &[Presence]) -> Vec<Finding> {
     for worker in workers {
         *by_version.entry(&worker.version).or_default() += 1;
     }
+    let is_mixed = by_version.len() > 1;
     for (version, number) in by_version {
         let told = format!("{} of version {version}", count(number, "worker"));
-        found.push(match version == ours {
-            true => Finding::ok("workers", told),
-            false => Finding::warning(
+        found.push(match (version == ours || !is_version(version), is_mixed) {
+            (true, false) => Finding::ok("workers", told),
+            (true, true) => Finding::warning(
+                "workers",
+                format!("{told}, and others are of another"),
+                "versions next to each other work side by side; if a deployment is not under way, deploy the rest",
+            ),
+            (false, _) => Finding::warning(
                 "workers",
                 format!("{told}, and this producer is of {ours}"),
                 "versions next to each other work side by side; if a deployment is not under way, deploy or install \
@@ -117,6 +122,12 @@ pub fn versions(ours: &str, workers: &[Presence]) -> Vec<Finding> {
         });
     }
     found
+}
+
+/// True of `0.1.0` and its like. A build may have a name instead, as the tag of its image, which compares with no version.
+fn is_version(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('.').collect();
+    parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok())
 }
 
 /// Stages that people paused, which is forgotten easily.

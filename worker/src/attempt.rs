@@ -216,7 +216,7 @@ async fn work(
         });
     }
     if worker.children && step.params.kind().weight == Weight::Heavy {
-        demand::check_room(worker, queue, claimed.step.largest, stage, &assignment)?;
+        demand::check_room(worker, queue, claimed.step.largest, stage, &assignment, &reads)?;
     }
     let scratch = worker.scratch.take();
     let scratch = scratch.map_err(|e| Failure::io("cannot make a scratch folder", &e))?;

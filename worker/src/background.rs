@@ -144,7 +144,7 @@ pub async fn check_clock(worker: &Worker) {
                 after,
             };
             let complaint = reading.complaint(worker.timing.lease);
-            complaint.map(|why| (Obstacle::Clock, why))
+            complaint.map(|why| (Obstacle::Clock, format!("{why}: set the clock")))
         }
         Err(e) => Some((Obstacle::Backend, format!("the backend does not answer: {e}"))),
     };

@@ -95,18 +95,14 @@ pub fn check_room(
     largest: MemoryClass,
     stage: &dyn Stage,
     assignment: &Assignment,
+    reads: &[Read],
 ) -> Result<(), Failure> {
     let demand = stage.demand(assignment);
     if let Some(demand) = &demand {
         check_memory(worker, queue, largest, demand)?;
     }
     let estimated_bytes = demand.map_or(0, |demand| demand.scratch_bytes);
-    check_scratch(
-        worker,
-        &stage.reads(assignment),
-        &assignment.found,
-        estimated_bytes,
-    )
+    check_scratch(worker, reads, &assignment.found, estimated_bytes)
 }
 
 fn check_memory(
@@ -197,6 +193,15 @@ fn demand(run: &RunItem, spec: &Spec, step: &StepName) -> Option<Demand> {
     branches.max_by_key(|demand| demand.memory_bytes)
 }
 
+/// True if the step's work is done in child processes, whose memory is limited.
+fn is_heavy(run: &RunItem, step: &StepName) -> bool {
+    let kind = run
+        .steps
+        .get(step)
+        .and_then(|work| pipeline::spec::kind(work.stage.as_str()));
+    kind.is_some_and(|kind| kind.weight == Weight::Heavy)
+}
+
 /// Where the step after `step` begins, once that is committed with `manifest`, and has said into how many branches the next
 /// one is fanned out.
 pub async fn after(
@@ -206,7 +211,8 @@ pub async fn after(
     manifest: &Manifest,
     branches: Option<u32>,
 ) -> Placement {
-    let Some(next) = run.successor(step).cloned() else {
+    // Most of what small stages cost would be the copy.
+    let Some(next) = run.successor(step).filter(|next| is_heavy(run, next)).cloned() else {
         return Placement::default();
     };
     let mut run = run.clone();
@@ -225,8 +231,7 @@ impl Foresight for Worker {
         let Some(work) = run.steps.get(step) else {
             return Placement::default();
         };
-        let is_heavy = |kind: &pipeline::spec::Kind| kind.weight == Weight::Heavy;
-        if !pipeline::spec::kind(work.stage.as_str()).is_some_and(is_heavy) {
+        if !is_heavy(run, step) {
             return Placement::default();
         }
         // Whoever works on the step reads the same, and says what is wrong with it.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use pipeline::item::FaultClass;
 use pipeline::spec::{Overrides, load};
-use pipeline::stage::{Assignment, Found, ModelNeed, Needs, Outcome, Read, Stage, StageContext, StageError};
-use pipeline::{RunId, Sha256Digest, StageName, StepName, WorkerId};
+use pipeline::stage::{
+    Assignment, Found, ModelNeed, Needs, Outcome, Read, SourceFile, Stage, StageContext, StageError,
+};
+use pipeline::{MemoryClass, QueueName, RunId, Sha256Digest, StageName, StepName, WorkerId};
 use worker::config::{Layer, Machine, Mode, resolve};
-use worker::demand::Room;
+use worker::demand::{self, Room};
 use worker::found;
 use worker::worker::{Rhythm, Worker};
 use worker::{fleet, host};
@@ -58,6 +60,11 @@ fn assignment() -> Assignment {
 
 /// A worker whose sources are below `data` in a folder of its own.
 fn worker(folder: &Path) -> Arc<Worker> {
+    worker_with(folder, None)
+}
+
+/// And of which an attempt may take so much scratch space.
+fn worker_with(folder: &Path, scratch_limit_bytes: Option<u64>) -> Arc<Worker> {
     let machine = Machine {
         cores: 1,
         memory_bytes: None,
@@ -65,6 +72,7 @@ fn worker(folder: &Path) -> Arc<Worker> {
     };
     let mut settings = resolve(Layer::default(), Layer::default(), Mode::Run, &machine).expect("good");
     settings.source_folders = vec![folder.join("data")];
+    settings.scratch_limit_bytes = scratch_limit_bytes;
     std::fs::create_dir(folder.join("data")).expect("makes a folder");
     let host = host::real_host(0);
     let options = backend_local::Options {
@@ -157,4 +165,38 @@ async fn a_model_that_is_not_there_yet_is_no_error_but_a_named_version_is() {
         "{}",
         failure.message
     );
+}
+
+/// Sources that are fetched need room; those of this machine are read where they are.
+#[tokio::test]
+async fn work_that_has_no_room_on_the_disk_does_not_begin() {
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let queue: QueueName = "noop".parse().expect("a queue");
+    let with = |uri: &str, size_bytes| {
+        let file = SourceFile {
+            uri: uri.to_owned(),
+            path: uri.into(),
+            sha256: Sha256Digest::of(b""),
+            size_bytes,
+        };
+        let mut assignment = assignment();
+        assignment.found.sources.insert("flights".to_owned(), vec![file]);
+        assignment
+    };
+    let check = |worker: &Worker, assignment: &Assignment| {
+        let stage = Needy(Needs::default());
+        demand::check_room(worker, &queue, MemoryClass::Standard, &stage, assignment, &[])
+    };
+    let limited = worker_with(folder.path(), Some(1_000));
+    check(&limited, &with("s3://lake/a.csv", 1_000)).expect("it just fits");
+    check(&limited, &with("/data/a.csv", 1_001)).expect("nothing is fetched");
+    let refused = check(&limited, &with("s3://lake/a.csv", 1_001)).expect_err("too large");
+    assert_eq!(refused.class, FaultClass::Permanent, "trying again does not help");
+    assert!(refused.message.contains("scratch_limit"), "{}", refused.message);
+
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let refused =
+        check(&worker(folder.path()), &with("s3://lake/a.csv", u64::MAX)).expect_err("no disk has it");
+    assert_eq!(refused.class, FaultClass::Transient, "somebody may make room");
+    assert!(refused.message.contains("is free in"), "{}", refused.message);
 }

@@ -37,7 +37,6 @@ pub fn queue() -> QueueName {
 
 /// A pipeline by its name: what a run of it does, and which objects make one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its name.
     pub name: PipelineName,

@@ -39,7 +39,6 @@ pub trait Fleet: Send + Sync {
 
 /// One process of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Presence {
     /// Its id.
     pub worker: WorkerId,
@@ -55,7 +54,6 @@ pub struct Presence {
 
 /// A stage whose pools receive nothing; messages wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pause {
     /// Which stage.
     pub stage: StageName,

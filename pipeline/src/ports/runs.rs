@@ -80,7 +80,6 @@ pub struct Page {
 
 /// A committed result that may serve again.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct CacheEntry {
     /// What was written.
     pub manifest: Manifest,

@@ -9,7 +9,7 @@ use crate::commands::show::{branches_of, surroundings};
 use crate::dates::parse_duration;
 use crate::exit::{Exit, Failure};
 use crate::render::{complain, printable};
-use crate::session::Session;
+use crate::session::{Session, no_such_run};
 use crate::waiting::{Reason, why_waits};
 use crate::watching::{Bars, changes};
 
@@ -71,7 +71,7 @@ async fn made(session: &Session, id: &RunId, within: Duration) -> Result<RunItem
     loop {
         match session.backend.runs.load(id).await? {
             Some(run) => return Ok(run),
-            None if clock.monotonic() >= end => return session.run(id).await,
+            None if clock.monotonic() >= end => return Err(no_such_run(id)),
             None => clock.sleep(LOOK_WHETHER_MADE).await,
         }
     }

@@ -51,6 +51,15 @@ fn versions_are_counted_and_others_are_told() {
     };
     assert_eq!(verdicts(&[]), [Verdict::Ok, Verdict::Warning]);
     assert_eq!(verdicts(&[worker(1, "1.1.0")]), [Verdict::Ok, Verdict::Ok]);
+    // What is called by the tag of its image compares with no version, but with other tags.
+    assert_eq!(
+        verdicts(&[worker(1, "f63ee525"), worker(2, "f63ee525")]),
+        [Verdict::Ok, Verdict::Ok]
+    );
+    assert_eq!(
+        verdicts(&[worker(1, "f63ee525"), worker(2, "29469239")]),
+        [Verdict::Ok, Verdict::Warning, Verdict::Warning]
+    );
     let mixed = versions(
         "1.1.0",
         &[worker(1, "1.1.0"), worker(2, "1.0.0"), worker(3, "1.0.0")],
